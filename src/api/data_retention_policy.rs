@@ -1,0 +1,492 @@
+//! `DataRetentionPolicy`: data is kept while a ground holds, and then disposed of.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::status::DataRetentionPolicyStatus;
+
+/// Rules that say how long the rows of a store's datasets are kept, and what happens to them then.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "privacy-operator.dev",
+    version = "v1alpha1",
+    kind = "DataRetentionPolicy",
+    plural = "dataretentionpolicies",
+    shortname = "drp",
+    category = "privacy",
+    namespaced,
+    status = "DataRetentionPolicyStatus",
+    derive = "PartialEq",
+    doc = "Rules that say how long the rows of a store's datasets are kept, and what happens to them then. A row is due when at least one ground applied to it and all that applied have ended; in doubt it is kept and counted.",
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
+    printcolumn(
+        name = "On-Time",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='PromiseKept')].status",
+        description = "Whether every rule keeps its promise, by the clock."
+    ),
+    printcolumn(
+        name = "Overdue",
+        type_ = "integer",
+        json_path = ".status.overdue",
+        description = "Rows that stayed longer than promised."
+    ),
+    printcolumn(
+        name = "Due",
+        type_ = "integer",
+        json_path = ".status.due",
+        description = "Rows that are due and still there."
+    ),
+    printcolumn(
+        name = "Oldest",
+        type_ = "string",
+        json_path = ".status.oldest",
+        description = "Age of the oldest row that a rule is about."
+    ),
+    printcolumn(
+        name = "Last-Result",
+        type_ = "string",
+        json_path = ".status.lastResult",
+        description = "Done, NothingDue, Halted, Failed or NeverRan."
+    ),
+    printcolumn(
+        name = "Next",
+        type_ = "string",
+        json_path = ".status.nextRunAt",
+        description = "Next scheduled run."
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Source",
+        type_ = "string",
+        json_path = ".spec.dataSourceRef.name",
+        priority = 1
+    ),
+    printcolumn(name = "Schedule", type_ = "string", json_path = ".spec.schedule", priority = 1),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        priority = 1
+    )
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DataRetentionPolicySpec {
+    /// The store, an object of this namespace.
+    pub data_source_ref: DataSourceReference,
+
+    /// When the sweep runs: five cron fields (minute, hour, day of month, month, day of week) or one of `@hourly`,
+    /// `@daily`, `@weekly`, `@monthly`, `@yearly`, in `timeZone`.
+    #[schemars(length(min = 1, max = 128))]
+    pub schedule: String,
+
+    /// IANA time zone of the schedule and of calendar periods, for example `Europe/Berlin`.
+    #[serde(default = "default_time_zone")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: String,
+
+    /// `Observe` (default) counts what is due and writes nothing. `Enforce` disposes of it.
+    #[serde(default)]
+    pub mode: Mode,
+
+    /// Ends a running sweep within one batch and starts no further one. Promises go on being judged by the clock.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// Longest time that one run may take, an ISO 8601 duration of hours, minutes and seconds. The next run goes on
+    /// where this one ended.
+    #[serde(default = "default_active_deadline")]
+    #[schemars(length(min = 3, max = 32))]
+    pub active_deadline: String,
+
+    /// What a run may touch at most. A run that would touch more stops before its first write and says so
+    /// (`Halted`, reason `LimitExceeded`).
+    #[serde(default)]
+    pub limits: Limits,
+
+    /// Lets one honest backlog through the limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approve: Option<Approve>,
+
+    /// The rules. At most one rule deletes from a table; any number mask or set columns in it.
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub rules: Vec<RetentionRule>,
+}
+
+fn default_time_zone() -> String {
+    "Etc/UTC".to_owned()
+}
+
+fn default_active_deadline() -> String {
+    "PT1H".to_owned()
+}
+
+/// Names a `DataSource` of the object's own namespace.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DataSourceReference {
+    /// Name of the `DataSource`, in the namespace of this object.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Whether a run writes.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum Mode {
+    /// Count what is due; write nothing.
+    #[default]
+    Observe,
+    /// Dispose of what is due.
+    Enforce,
+}
+
+/// What one run may touch at most.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Limits {
+    /// Rows that all rules of a run together may touch. Absent: no limit of this kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_i64))]
+    pub max_rows: Option<i64>,
+
+    /// Percent of a table's rows that a rule may touch in one run.
+    #[serde(default = "default_max_percent")]
+    #[schemars(range(min = 0, max = 100))]
+    pub max_percent: i32,
+
+    /// Tables with fewer rows than this are not judged by percent.
+    #[serde(default = "default_percent_from")]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_i64))]
+    pub percent_from: i64,
+}
+
+const fn default_max_percent() -> i32 {
+    25
+}
+
+const fn default_percent_from() -> i64 {
+    200
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_rows: None,
+            max_percent: default_max_percent(),
+            percent_from: default_percent_from(),
+        }
+    }
+}
+
+/// A person's word that a backlog larger than the limits is right.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Approve {
+    /// A run may touch up to this many rows, whatever the limits say.
+    #[schemars(range(min = 1, max = 1_000_000_000_000_i64))]
+    pub up_to_rows: i64,
+
+    /// The generation that was looked at (`.metadata.generation` before this edit). The approval ends when the rules,
+    /// the store or the datasets change after it.
+    #[schemars(range(min = 1))]
+    pub generation: i64,
+
+    /// Last day on which the approval counts, in `timeZone`, as `YYYY-MM-DD`.
+    #[schemars(length(min = 10, max = 10), regex(pattern = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"))]
+    pub until: String,
+}
+
+/// What keeps a row, and what happens when nothing keeps it any more.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(
+    validation = Rule::new("has(self.always) != has(self.keepWhile)").message("set exactly one of keepWhile (what keeps a row) and always (due on sight)"),
+    validation = Rule::new("!has(self.always) || has(self.then) && !has(self.then.delete)").message("always goes only with then.mask or then.set: nothing is deleted on sight"),
+    validation = Rule::new("has(self.then) || has(self.keepWhile) && self.keepWhile.all(g, has(g.bound) && g.bound == 'Minimum' || !has(g.__for__) && !has(g.until))").message("then may be absent only where every ground has bound Minimum (the rule protects) or never ends")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RetentionRule {
+    /// Name of the rule, in status, metrics and reports.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+
+    /// The published promise that this rule keeps, shown in status beside what the rule does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promise: Option<Promise>,
+
+    /// The dataset, by its name in the `DataSource`.
+    #[schemars(length(min = 1, max = 63))]
+    pub dataset: String,
+
+    /// The latest time from the end of a row's last ground to its disposal, an ISO 8601 duration. Past it
+    /// `PromiseKept` is False, whether or not a run took place. Default: two schedule intervals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 3, max = 32))]
+    pub within: Option<String>,
+
+    /// Which rows the rule is about: all conditions hold. Absent: all rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub rows: Vec<Condition>,
+
+    /// The grounds that keep a row. A row is due when at least one applied and all that applied have ended. A row to
+    /// which none applies is kept and counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub keep_while: Vec<Ground>,
+
+    /// Nothing keeps the row from this rule: it is due on sight. Only with `mask` or `set`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub always: Option<Empty>,
+
+    /// What happens to a due row. Absent where the rule only protects rows from other rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<Then>,
+}
+
+/// An empty object: its presence says it all.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Empty {}
+
+/// A promise of the published privacy policy.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Promise {
+    /// Where it stands, for example `6.2`.
+    #[schemars(length(min = 1, max = 64))]
+    pub clause: String,
+
+    /// Its words.
+    #[schemars(length(min = 1, max = 512))]
+    pub quote: String,
+}
+
+/// A reason to keep a row.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(
+    validation = Rule::new("!has(self.__for__) || has(self.from)").message("for needs from: the column with the start event"),
+    validation = Rule::new("!has(self.from) || has(self.__for__)").message("from needs for: how long the ground holds after the start event"),
+    validation = Rule::new("!has(self.fromFallback) || has(self.from)").message("fromFallback needs from"),
+    validation = Rule::new("!has(self.beginsLater) || !self.beginsLater || has(self.from)").message("beginsLater needs from"),
+    validation = Rule::new("!has(self.startsAt) || self.startsAt == 'Event' || has(self.from)").message("startsAt needs from")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ground {
+    /// Name of the ground.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+
+    /// Which rows it applies to: all conditions hold now. Absent: every row, newborn ones too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub when: Vec<Condition>,
+
+    /// Column with the event that starts the period. A row in which it is NULL is kept and counted as without start
+    /// event, unless `fromFallback` or `beginsLater` says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub from: Option<String>,
+
+    /// Columns to take the start from, in this order, where `from` is NULL.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 63)))]
+    pub from_fallback: Vec<String>,
+
+    /// A NULL start is normal: the event has not happened yet. The ground then holds, and the row is not counted as
+    /// without start event.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begins_later: bool,
+
+    /// How long the ground holds after its start, an ISO 8601 duration such as `P7D`, `P6M`, `P2Y` or `PT12H`. Weeks,
+    /// days and smaller units are exact (a day is 24 hours); months and years are calendar periods in `timeZone`,
+    /// clamped to the last day of the month.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 3, max = 32))]
+    pub for_: Option<String>,
+
+    /// Columns with a time at which the ground ends; the earliest counts, and NULL is no end. With `for` as well, the
+    /// ground ends at whichever comes first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 63)))]
+    pub until: Vec<String>,
+
+    /// Where the period begins: at the event itself (default), or `EndOfDay`, `EndOfMonth`, `EndOfYear` in `timeZone`,
+    /// for periods in days or longer. Statutory book-keeping periods begin at the end of the year.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_at: Option<StartsAt>,
+
+    /// The policy's own words where it gives no number. With `for`, the number is the deployer's (condition
+    /// `Parameterised`); without an end, nothing is ever due by this ground (condition `Indeterminate`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub stated_as: Option<String>,
+
+    /// `Exact` (default): the row stays until the end and then goes. `Minimum`: as Exact, and the row is protected from
+    /// deletes and masks of every rule of this policy. `Maximum`: the row must be gone by the end, so the ground ends
+    /// early by what the schedule may be late; status shows the effective period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
+
+    /// The law behind the ground, for example `§ 147(3) AO`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub legal_reference: Option<String>,
+}
+
+impl Ground {
+    /// The bound, `Exact` where none is given.
+    #[must_use]
+    pub fn bound(&self) -> Bound {
+        self.bound.unwrap_or_default()
+    }
+}
+
+/// Where a period begins.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum StartsAt {
+    /// At the event itself.
+    #[default]
+    Event,
+    /// Counted in whole days; ends at 24:00 of the last day.
+    EndOfDay,
+    /// At the first instant of the month after the event.
+    EndOfMonth,
+    /// At the first instant of the year after the event.
+    EndOfYear,
+}
+
+/// What the end of a ground promises.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum Bound {
+    /// Not before its end, and then at once.
+    #[default]
+    Exact,
+    /// As Exact, and protects the row from deletes and masks of every rule.
+    Minimum,
+    /// Gone by its end.
+    Maximum,
+}
+
+/// A condition on a column of the row. Comparisons and `In` do not hold for NULL; `NotIn` does, as in label selectors.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(
+    validation = Rule::new("!(self.operator in ['In', 'NotIn']) || has(self.values) && !has(self.otherColumn)").message("operators In and NotIn take values"),
+    validation = Rule::new("!(self.operator in ['Exists', 'DoesNotExist']) || !has(self.values) && !has(self.otherColumn)").message("operators Exists and DoesNotExist take neither values nor otherColumn"),
+    validation = Rule::new("!(self.operator in ['Before', 'NotBefore', 'After', 'NotAfter']) || has(self.otherColumn) != has(self.values) && (!has(self.values) || size(self.values) == 1)").message("time operators take either one value (a time or now) or otherColumn")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Condition {
+    /// Column name, as in the catalogue (case matters).
+    #[schemars(length(min = 1, max = 63))]
+    pub column: String,
+
+    /// `In`, `NotIn`, `Exists` (is not NULL), `DoesNotExist` (is NULL), or a comparison of times: `Before`,
+    /// `NotBefore`, `After`, `NotAfter`.
+    pub operator: Operator,
+
+    /// Values to compare with, written as text. For times an RFC 3339 timestamp or `now`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 256), inner(length(max = 253)))]
+    pub values: Vec<String>,
+
+    /// Another column of the same row to compare with, of the same type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub other_column: Option<String>,
+}
+
+/// How a condition compares.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum Operator {
+    /// The column has one of the values.
+    In,
+    /// The column has none of the values, or is NULL.
+    NotIn,
+    /// The column is not NULL.
+    Exists,
+    /// The column is NULL.
+    DoesNotExist,
+    /// Earlier than.
+    Before,
+    /// At the same time or later.
+    NotBefore,
+    /// Later than.
+    After,
+    /// At the same time or earlier.
+    NotAfter,
+}
+
+/// What happens to a due row.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("[has(self.delete), has(self.mask), has(self.set)].filter(x, x).size() == 1").message("then takes exactly one of delete, mask and set"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Then {
+    /// The row is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete: Option<Empty>,
+
+    /// Columns lose what identifies a person.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["column".into()]))]
+    pub mask: Vec<Mask>,
+
+    /// Columns get a fixed value: a restriction, a soft delete.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["column".into()]))]
+    pub set: Vec<Set>,
+}
+
+/// How a column loses what identifies a person. A masked value is recognised and not written again.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("self.strategy == 'TruncateIp' || !has(self.ipv4Prefix) && !has(self.ipv6Prefix)").message("ipv4Prefix and ipv6Prefix go only with strategy TruncateIp"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Mask {
+    /// Column name.
+    #[schemars(length(min = 1, max = 63))]
+    pub column: String,
+
+    /// `Nullify` sets NULL. `TruncateIp` keeps the network part of an address and zeroes the rest.
+    pub strategy: MaskStrategy,
+
+    /// Bits of an IPv4 address that stay, 24 unless said. IPv4-mapped IPv6 addresses count as IPv4.
+    #[serde(default, rename = "ipv4Prefix", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 32))]
+    pub ipv4_prefix: Option<i32>,
+
+    /// Bits of an IPv6 address that stay, 48 unless said.
+    #[serde(default, rename = "ipv6Prefix", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 128))]
+    pub ipv6_prefix: Option<i32>,
+}
+
+/// A way to mask a column.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum MaskStrategy {
+    /// Set NULL.
+    Nullify,
+    /// Zero the host part of an IP address in an `inet`, `cidr` or text column. Text that is not an address stays.
+    TruncateIp,
+}
+
+/// A fixed value for a column.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Set {
+    /// Column name.
+    #[schemars(length(min = 1, max = 63))]
+    pub column: String,
+
+    /// The value, written as text. `now` in a time column is the time of the run, written only where the column is NULL.
+    #[schemars(length(max = 253))]
+    pub value: String,
+}

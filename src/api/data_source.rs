@@ -1,0 +1,214 @@
+//! `DataSource`: a store, and where personal data lives in it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{SecretKeyReference, SecretReference};
+
+/// A store that holds personal data, and the datasets in it. Policies of the same namespace refer to it by name.
+///
+/// `privacy-operator discover URL` prints a first version from the live database.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "privacy-operator.dev",
+    version = "v1alpha1",
+    kind = "DataSource",
+    plural = "datasources",
+    shortname = "dsrc",
+    category = "privacy",
+    namespaced,
+    status = "DataSourceStatus",
+    derive = "PartialEq",
+    doc = "A store that holds personal data, and the datasets in it. Policies of the same namespace refer to it by name. `privacy-operator discover URL` prints a first version from the live database.",
+    printcolumn(name = "Engine", type_ = "string", json_path = ".status.engine"),
+    printcolumn(
+        name = "Reachable",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Reachable')].status",
+        description = "As the last run of a policy found it."
+    ),
+    printcolumn(name = "Server", type_ = "string", json_path = ".status.serverVersion"),
+    printcolumn(name = "Datasets", type_ = "integer", json_path = ".status.datasets"),
+    printcolumn(
+        name = "Policies",
+        type_ = "integer",
+        json_path = ".status.policies",
+        description = "How many policies of this namespace refer to it."
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DataSourceSpec {
+    /// A PostgreSQL database (version 14 or later).
+    pub postgres: Postgres,
+
+    /// Where the store is on the network. From it the worker's NetworkPolicy is made, which lets worker pods reach
+    /// this and the cluster's DNS, nothing else. Absent: no NetworkPolicy, and the policies say `EgressOpen`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
+
+    /// The tables with personal data, each under a name that policies use.
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub datasets: Vec<Dataset>,
+}
+
+/// How to reach a PostgreSQL database.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Postgres {
+    /// Host name or address, for example `platform-db.platform.svc`. Workers connect straight to the server: a pooler
+    /// in transaction mode is refused, because it breaks the lock that keeps two sweeps apart.
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-zA-Z0-9]([-a-zA-Z0-9.:_]*[a-zA-Z0-9])?\.?$")
+    )]
+    pub host: String,
+
+    /// Port, 5432 unless said.
+    #[serde(default = "default_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: i32,
+
+    /// Database name.
+    #[schemars(length(min = 1, max = 63))]
+    pub database: String,
+
+    /// Transport security. There is no default: an unencrypted connection must be said out loud.
+    pub tls: Tls,
+
+    /// Secret with the keys `username` and `password`. Only worker pods mount it; the operator never reads it.
+    /// `privacy-operator grants FILES` prints the SQL for a role that may do exactly what the policies need.
+    pub credentials_secret_ref: SecretReference,
+}
+
+const fn default_port() -> i32 {
+    5432
+}
+
+/// Transport security of a store connection.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(
+    validation = Rule::new("self.mode != 'VerifyFull' || has(self.caSecretRef)").message("tls.caSecretRef is required with mode VerifyFull: name the Secret and key with the certificate authority of the server"),
+    validation = Rule::new("self.mode != 'Disable' || !has(self.caSecretRef)").message("tls.caSecretRef has no meaning with mode Disable: remove one of the two")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tls {
+    /// `VerifyFull` checks the certificate and the host name; `Disable` sends passwords and personal data in clear.
+    pub mode: TlsMode,
+
+    /// The certificate authority (PEM) that signed the server's certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<SecretKeyReference>,
+}
+
+/// How the connection to the store is protected.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum TlsMode {
+    /// Encrypted; the certificate must be signed by the given authority and name the host.
+    VerifyFull,
+    /// Not encrypted.
+    Disable,
+}
+
+/// Where a store is on the network, for the worker's NetworkPolicy.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("has(self.podSelector) != has(self.cidrs)").message("set exactly one of network.podSelector (the store runs in this cluster) and network.cidrs (it runs elsewhere)"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Network {
+    /// Labels of the store's pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_selector: Option<LabelSelector>,
+
+    /// Labels of the namespaces in which those pods run. Absent: this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_selector: Option<LabelSelector>,
+
+    /// Address ranges of the store, for example `10.20.0.0/16`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 3, max = 43)))]
+    pub cidrs: Option<Vec<String>>,
+}
+
+/// A table with personal data.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Dataset {
+    /// Name that policies refer to.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+
+    /// The table as `schema.table`; a part with unusual characters stands in double quotes. Ordinary and partitioned
+    /// tables only.
+    #[schemars(length(min = 3, max = 264))]
+    pub table: String,
+
+    /// What is known about columns. A column need not be listed to be used in a policy, unless it is a `timestamp`
+    /// or `date` column (its `timeZone` is needed).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["column".into()]))]
+    pub fields: Vec<Field>,
+}
+
+/// What is known about a column.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Field {
+    /// Column name, as in the catalogue (case matters).
+    #[schemars(length(min = 1, max = 63))]
+    pub column: String,
+
+    /// Category of personal data in it, a key of the Fideslang taxonomy such as `user.contact.email`. The status of
+    /// each rule lists the categories of its dataset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[a-z0-9_]+(\.[a-z0-9_]+)*$"))]
+    pub category: Option<String>,
+
+    /// IANA time zone in which values of a `timestamp` (without time zone) or `date` column are written, for example
+    /// `Europe/Berlin`. Without it such a column is not a time for us, and a rule that uses it does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: Option<String>,
+}
+
+/// What is known about the store.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct DataSourceStatus {
+    /// Generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// Kind of store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
+
+    /// Server version, from the last run of a policy that reached it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<String>,
+
+    /// When a run last reached it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_reached_at: Option<Time>,
+
+    /// Number of datasets declared.
+    #[serde(default)]
+    pub datasets: i64,
+
+    /// Number of policies of this namespace that refer to it.
+    #[serde(default)]
+    pub policies: i64,
+
+    /// `Ready`: the declaration is usable. `Reachable`: as the last run of a policy found it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}

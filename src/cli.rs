@@ -1,0 +1,43 @@
+//! Arguments -> settings -> one of the programs.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::api;
+
+/// A Kubernetes operator that keeps a platform's privacy promises.
+#[derive(Parser)]
+#[command(name = "privacy-operator", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    program: Program,
+}
+
+#[derive(Subcommand)]
+enum Program {
+    /// Print the custom resource definitions, for `kubectl apply --server-side -f -`.
+    Crds,
+}
+
+/// Runs the program that the arguments name.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Arguments::parse().program {
+        Program::Crds => crds(),
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "the documents are the result of this program")]
+fn crds() -> ExitCode {
+    for crd in api::all_crds() {
+        match serde_saphyr::to_string(&crd) {
+            Ok(text) => println!("---\n{text}"),
+            Err(error) => {
+                eprintln!("cannot print the CRD: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}

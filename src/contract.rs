@@ -1,0 +1,176 @@
+//! What the operator and the worker say to each other, and the only thing that they share: a work plan, mounted into
+//! the worker's pod, and a work report, returned through the container's termination message.
+//!
+//! Both are versioned. A worker refuses a plan of another version; the operator discards a report that is not one.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use crate::api::data_retention_policy::{Bound, Condition, Mask, MaskStrategy, Mode, Operator, Set, StartsAt};
+pub use crate::report::{
+    LedgerReport, Problem, Reason, RuleReport, RunResult, Totals, WorkReport, parse_termination_message,
+};
+
+/// Version of this contract.
+pub const VERSION: u32 = 1;
+
+/// Exit code of a worker that ran and reported: done, nothing due, or halted on purpose.
+pub const EXIT_OK: u8 = 0;
+/// Exit code for a fault that may pass: the Job tries again.
+pub const EXIT_TRANSIENT: u8 = 1;
+/// Exit code for a wrong configuration: trying again is no use, the Job fails at once.
+pub const EXIT_CONFIGURATION: u8 = 42;
+
+/// Where a worker pod finds the work plan.
+pub const PLAN_PATH: &str = "/etc/privacy-operator/plan/plan.json";
+/// Directory with the files `username` and `password`.
+pub const CREDENTIALS_DIRECTORY: &str = "/etc/privacy-operator/credentials";
+/// File with the certificate authority of the store.
+pub const CA_PATH: &str = "/etc/privacy-operator/ca/ca.crt";
+/// Directory into which the stop ConfigMap is mounted: any file in it stops the run.
+pub const STOP_DIRECTORY: &str = "/etc/privacy-operator/stop";
+/// Name of the ConfigMap that stops all disposal in its namespace.
+pub const STOP_CONFIG_MAP: &str = "privacy-operator-stop";
+
+/// Everything that a worker needs to know, apart from the credentials.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WorkPlan {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Namespace of the policy.
+    pub namespace: String,
+    /// Name of the policy.
+    pub policy: String,
+    /// Uid of the policy: totals in the ledger are kept by it.
+    pub policy_uid: String,
+    /// Hash of rules, store and datasets.
+    pub rules_hash: String,
+    /// Whether the run writes.
+    pub mode: Mode,
+    /// IANA zone of calendar periods.
+    pub time_zone: String,
+    /// The store.
+    pub store: Store,
+    /// Name of the Secret with the credentials, for messages.
+    pub credentials_secret: String,
+    /// What a run may touch at most.
+    pub limits: PlannedLimits,
+    /// Longest duration of a run, in seconds.
+    pub active_deadline_seconds: i64,
+    /// By how much a `Maximum` ground ends early, in seconds.
+    pub slack_seconds: i64,
+    /// The rules, in the order of the spec.
+    pub rules: Vec<PlannedRule>,
+}
+
+/// How to reach the store.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Store {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Database name.
+    pub database: String,
+    /// Verify the certificate and the host name against [`CA_PATH`]; else no TLS at all.
+    pub verify_tls: bool,
+    /// Name and key of the Secret with the certificate authority, for messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret: Option<(String, String)>,
+}
+
+/// What one run may touch at most, an approval included.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlannedLimits {
+    /// Rows over all rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rows: Option<i64>,
+    /// Percent of a table's rows, for each rule.
+    pub max_percent: i64,
+    /// Tables with fewer rows are not judged by percent.
+    pub percent_from: i64,
+    /// A backlog that a person approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Approved>,
+}
+
+/// An approval that is in force until a time.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Approved {
+    /// Rows that a run may touch whatever the limits say.
+    pub up_to_rows: i64,
+    /// First instant at which the approval no longer counts.
+    pub until: Timestamp,
+}
+
+/// A rule as the worker executes it.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlannedRule {
+    /// Name of the rule.
+    pub name: String,
+    /// Schema of the table, as in the catalogue.
+    pub schema: String,
+    /// Name of the table, as in the catalogue.
+    pub table: String,
+    /// Zones of `timestamp` and `date` columns, by column.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub column_time_zones: std::collections::BTreeMap<String, String>,
+    /// Latest time from the end of the last ground to disposal, in seconds.
+    pub within_seconds: i64,
+    /// Which rows the rule is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<Condition>,
+    /// What keeps a row; empty means due on sight.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grounds: Vec<PlannedGround>,
+    /// What happens to a due row.
+    pub action: Action,
+}
+
+/// What happens to a due row.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub enum Action {
+    /// Nothing: the rule protects rows from the other rules of its table.
+    Protect,
+    /// The row is deleted.
+    Delete,
+    /// Columns are masked.
+    Mask(Vec<Mask>),
+    /// Columns get fixed values.
+    Set(Vec<Set>),
+}
+
+/// A ground as the worker judges it.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlannedGround {
+    /// Name of the ground.
+    pub name: String,
+    /// To which rows it applies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub when: Vec<Condition>,
+    /// Start columns: the first that is not NULL counts. Empty: no period.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<String>,
+    /// A NULL start is normal: the ground holds, and the row is not counted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begins_later: bool,
+    /// ISO 8601 period after the start.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub period: Option<String>,
+    /// Where the period begins.
+    #[serde(default)]
+    pub starts_at: StartsAt,
+    /// Columns with an end; the earliest counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub until: Vec<String>,
+    /// What the end promises.
+    #[serde(default)]
+    pub bound: Bound,
+}

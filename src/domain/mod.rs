@@ -1,0 +1,3 @@
+//! Parsed values and rules: pure, without I/O and without a clock.
+
+pub mod hash;

@@ -1,0 +1,6 @@
+//! privacy-operator: a Kubernetes operator that keeps a platform's privacy promises.
+pub mod api;
+pub mod cli;
+pub mod contract;
+pub mod domain;
+mod report;
