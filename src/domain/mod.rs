@@ -1,3 +1,7 @@
 //! Parsed values and rules: pure, without I/O and without a clock.
 
+pub mod due;
 pub mod hash;
+pub mod identifier;
+pub mod period;
+pub mod zone;
