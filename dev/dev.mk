@@ -1,0 +1,23 @@
+# Targets for the development cluster; included by the Makefile.
+# State is in .dev (or $DEV_STATE), what is costly in ~/.cache/privacy-operator.
+
+.PHONY: cluster-up cluster-down tools image load-image postgres-image
+
+cluster-up: ## create or repair the development cluster (CLUSTER=current: use kubectl's current context)
+	@dev/cluster/up.sh
+
+cluster-down: ## delete the development cluster and stop all that it started
+	@dev/cluster/down.sh
+
+tools: ## kubectl and helm into .dev/bin, each when the machine has none
+	@dev/tools.sh
+
+image: ## build the operator and its image, target/image/privacy-operator.tar
+	cargo build --release --locked
+	@dev/image/build.py
+
+load-image: ## load the operator's image into the development cluster
+	@dev/image/load.sh target/image/privacy-operator.tar
+
+postgres-image: ## a PostgreSQL image from Debian's packages, loaded into the development cluster
+	@dev/postgres/image.sh
