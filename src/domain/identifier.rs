@@ -18,7 +18,9 @@ pub enum IdentifierError {
     #[error("a name contains a control character, such as a line break or NUL")]
     Control,
     /// Not `schema.table`.
-    #[error("write the table as schema.table, for example public.users; put a part that contains a dot in double quotes")]
+    #[error(
+        "write the table as schema.table, for example public.users; put a part that contains a dot in double quotes"
+    )]
     NotQualified,
     /// A double quote without its partner.
     #[error("the double quotes do not match; a quote within a quoted name is written twice")]
@@ -116,7 +118,11 @@ fn part(text: &str) -> Result<(String, &str), IdentifierError> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find('.').unwrap_or(text.len());
         let (name, rest) = text.split_at(end);
-        return if name.contains('"') { Err(IdentifierError::Quotes) } else { Ok((name.to_owned(), rest)) };
+        return if name.contains('"') {
+            Err(IdentifierError::Quotes)
+        } else {
+            Ok((name.to_owned(), rest))
+        };
     };
     let mut name = String::new();
     let mut rest = quoted;
@@ -140,9 +146,25 @@ mod tests {
 
     #[test]
     fn names_are_quoted_so_that_nothing_in_them_is_sql() {
-        for name in ["users", "Users", "select", "a b", "x\"; drop table y; --", "ünïcode", "'", "a.b", "$1"] {
+        for name in [
+            "users",
+            "Users",
+            "select",
+            "a b",
+            "x\"; drop table y; --",
+            "ünïcode",
+            "'",
+            "a.b",
+            "$1",
+        ] {
             let quoted = Identifier::parse(name).unwrap().quoted();
-            assert_eq!(quoted[1..quoted.len() - 1].replace("\"\"", "\u{1}").matches('"').count(), 0);
+            assert_eq!(
+                quoted[1..quoted.len() - 1]
+                    .replace("\"\"", "\u{1}")
+                    .matches('"')
+                    .count(),
+                0
+            );
             assert_eq!(quoted[1..quoted.len() - 1].replace("\"\"", "\""), name);
         }
     }

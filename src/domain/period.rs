@@ -117,7 +117,10 @@ fn components<const N: usize>(text: &str, designators: [char; N]) -> Option<[i64
             digits.push(character);
             continue;
         }
-        let index = next + designators[next..].iter().position(|designator| *designator == character)?;
+        let index = next
+            + designators[next..]
+                .iter()
+                .position(|designator| *designator == character)?;
         if digits.is_empty() || digits.len() > 9 {
             return None;
         }
@@ -132,7 +135,11 @@ impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (hours, minutes, seconds) = (self.seconds / 3600, self.seconds / 60 % 60, self.seconds % 60);
         let part = |f: &mut fmt::Formatter<'_>, value: i64, designator: char| {
-            if value == 0 { Ok(()) } else { write!(f, "{value}{designator}") }
+            if value == 0 {
+                Ok(())
+            } else {
+                write!(f, "{value}{designator}")
+            }
         };
         f.write_str("P")?;
         part(f, i64::from(self.months / 12), 'Y')?;
@@ -170,10 +177,33 @@ mod tests {
     #[test]
     fn what_is_not_a_positive_whole_period_is_refused() {
         for text in [
-            "", "P", "PT", "7D", "P7", "P-7D", "-P7D", "P1.5D", "P1,5D", "p7d", "P7d", "P7D ", "P1D1M", "P1M1Y", "PT1D",
-            "P7DT", "P1D1D", "P9999999999D", "P１D", "P7D\n", "+P7D", "P M",
+            "",
+            "P",
+            "PT",
+            "7D",
+            "P7",
+            "P-7D",
+            "-P7D",
+            "P1.5D",
+            "P1,5D",
+            "p7d",
+            "P7d",
+            "P7D ",
+            "P1D1M",
+            "P1M1Y",
+            "PT1D",
+            "P7DT",
+            "P1D1D",
+            "P9999999999D",
+            "P１D",
+            "P7D\n",
+            "+P7D",
+            "P M",
         ] {
-            assert!(matches!(text.parse::<Period>(), Err(PeriodError::Malformed(_))), "{text:?}");
+            assert!(
+                matches!(text.parse::<Period>(), Err(PeriodError::Malformed(_))),
+                "{text:?}"
+            );
         }
         for text in ["P0D", "PT0S", "P0Y0M"] {
             assert!(matches!(text.parse::<Period>(), Err(PeriodError::Zero(_))), "{text}");
@@ -185,9 +215,15 @@ mod tests {
 
     #[test]
     fn lengths_are_never_overstated() {
-        assert_eq!("P1M".parse::<Period>().unwrap().shortest_seconds(), 28 * SECONDS_PER_DAY);
+        assert_eq!(
+            "P1M".parse::<Period>().unwrap().shortest_seconds(),
+            28 * SECONDS_PER_DAY
+        );
         assert_eq!("P1M".parse::<Period>().unwrap().exact_seconds(), None);
-        assert_eq!("P7D".parse::<Period>().unwrap().exact_seconds(), Some(7 * SECONDS_PER_DAY));
+        assert_eq!(
+            "P7D".parse::<Period>().unwrap().exact_seconds(),
+            Some(7 * SECONDS_PER_DAY)
+        );
         assert!("P1DT1S".parse::<Period>().unwrap().has_time_part());
         assert!(!"P1D".parse::<Period>().unwrap().has_time_part());
     }
