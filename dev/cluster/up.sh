@@ -126,6 +126,7 @@ create_cluster() {
     "$here/kind-config.yaml" >"$STATE/kind-config.yaml"
   step "creating the cluster" kind create cluster --name "$CLUSTER_NAME" --image "$NODE_IMAGE" \
     --config "$STATE/kind-config.yaml" --wait 180s
+  step "waiting for the cluster's DNS" kubectl --namespace kube-system rollout status deployment/coredns --timeout 120s
   touch "$STATE/created"
 }
 

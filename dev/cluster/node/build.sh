@@ -43,7 +43,7 @@ build_node_image() {
   cp -r --no-preserve=mode "$kind_files"/. "$context/kind/"
   rm -r "$context/kind/LICENSES"
   printf '%s' "$KUBERNETES" >"$context/kind/kind/version"
-  cp "$NODE_DIR"/{Dockerfile,containerd.toml,cni.conflist,storage.yaml} "$context/"
+  cp "$NODE_DIR"/{Dockerfile,containerd.toml,cni.conflist,kubelet-services.conf,storage.yaml} "$context/"
   ln "$NODE_ROOTFS" "$context/rootfs.tar" 2>/dev/null || cp "$NODE_ROOTFS" "$context/rootfs.tar"
   cp "$NODE_BINARIES"/{kubelet,kubeadm,kubectl,runc-fit} "$context/"
   python3 "$NODE_DIR/images.py" "$NODE_BINARIES" "$NODE_ROOTFS" "$KUBERNETES" "$context/images.tar"
