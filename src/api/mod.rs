@@ -3,6 +3,11 @@
 //! What these types accept is exactly what the operator acts on. A field that nothing reads does not exist, so that
 //! no promise is written down and then forgotten.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "each printer column of #[kube(...)] has a name and a type: clippy takes them for repetitions"
+)]
+
 pub mod common;
 pub mod data_retention_policy;
 pub mod data_source;
