@@ -1,5 +1,7 @@
 //! Arguments -> settings -> one of the programs.
 
+mod worker;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -18,6 +20,8 @@ struct Arguments {
 enum Program {
     /// Print the custom resource definitions, for `kubectl apply --server-side -f -`.
     Crds,
+    /// Execute a work plan against its store; started by the Jobs that the operator makes.
+    Worker(worker::Arguments),
 }
 
 /// Runs the program that the arguments name.
@@ -25,6 +29,7 @@ enum Program {
 pub fn main() -> ExitCode {
     match Arguments::parse().program {
         Program::Crds => crds(),
+        Program::Worker(arguments) => worker::main(arguments),
     }
 }
 

@@ -1,6 +1,8 @@
 //! privacy-operator: a Kubernetes operator that keeps a platform's privacy promises.
 pub mod api;
 pub mod cli;
+mod clock;
 pub mod contract;
 pub mod domain;
 mod report;
+pub mod worker;

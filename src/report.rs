@@ -275,6 +275,8 @@ reasons! {
     StoreError, false, "look up the SQLSTATE in the manual of the server; its log has the full message";
     /// The run took its whole active deadline.
     DeadlineReached, false, "the next run goes on where this one ended; raise activeDeadline if this repeats";
+    /// The pod was asked to end.
+    Interrupted, false, "the pod was asked to end; the next run goes on where this one ended";
     /// A run would touch more than the limits allow.
     LimitExceeded, true, "nothing was changed; if this is right, set spec.approve, else correct the rules";
     /// The stop ConfigMap is there.
@@ -290,7 +292,11 @@ pub fn parse_termination_message(text: &str) -> Option<WorkReport> {
     if short.v != crate::contract::VERSION {
         return None;
     }
-    let mut rules = short.rules.iter().map(decode_rule).collect::<Option<Vec<_>>>()?;
+    let mut rules = short
+        .rules
+        .iter()
+        .map(|rule| decode_rule(rule))
+        .collect::<Option<Vec<_>>>()?;
     for (index, reason, field, detail) in short.p {
         rules.get_mut(index)?.problem = Some(Problem { reason, field, detail });
     }
@@ -396,7 +402,7 @@ fn encode_rule(rule: &RuleReport) -> String {
     words.join(",").trim_end_matches(',').to_owned()
 }
 
-fn decode_rule(text: &String) -> Option<RuleReport> {
+fn decode_rule(text: &str) -> Option<RuleReport> {
     let numbers = text
         .split(',')
         .map(|word| {

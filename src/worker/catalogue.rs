@@ -1,0 +1,275 @@
+//! What the live catalogue says of a table, and whether a rule may run on it. Everything is looked up before the first
+//! write, so that a schema which changed since the policy was written stops the rule instead of surprising it.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::connection::StoreError;
+use crate::contract::{Problem, Reason};
+use crate::domain::identifier::TableName;
+
+/// What the catalogue says of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// Object identifier.
+    pub oid: i64,
+    /// Its name.
+    pub name: TableName,
+    /// Rows, as the planner estimates them; negative where never analysed.
+    pub estimated_rows: f64,
+    /// Columns by name.
+    pub columns: BTreeMap<String, Column>,
+    /// Whether the role may delete.
+    pub may_delete: bool,
+    /// What a delete would set off, in words for the person who wrote the policy.
+    pub on_delete: Vec<String>,
+    /// What an update would set off.
+    pub on_update: Vec<String>,
+    /// Foreign keys of other tables that point at this one and do not cascade.
+    pub references: Vec<Reference>,
+}
+
+/// What the catalogue says of a column.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "facts of the catalogue, each on its own")]
+pub struct Column {
+    /// Its type as it stands in a cast, schema and all.
+    pub cast: String,
+    /// What can be done with the type.
+    pub kind: Kind,
+    /// NOT NULL.
+    pub not_null: bool,
+    /// Computed by the server: cannot be written.
+    pub computed: bool,
+    /// A foreign key of some table refers to it.
+    pub referenced: bool,
+    /// The role may read it.
+    pub may_select: bool,
+    /// The role may write it.
+    pub may_update: bool,
+    /// A btree index that covers all rows leads with it.
+    pub indexed: bool,
+    /// How well the order of the heap follows it, from -1 to 1.
+    pub correlation: Option<f64>,
+}
+
+/// What can be done with values of a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `timestamptz`.
+    Instant,
+    /// `timestamp`.
+    LocalTime,
+    /// `date`.
+    Date,
+    /// `inet`.
+    Inet,
+    /// `cidr`.
+    Cidr,
+    /// Text of any length.
+    Text,
+    /// Compared by equality: boolean, integers, numeric, uuid, enums.
+    Plain,
+    /// Anything else.
+    Other,
+}
+
+/// A foreign key that keeps a row of the table from being deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// The table that points here.
+    pub table: TableName,
+    /// Pairs of its column and ours.
+    pub columns: Vec<(String, String)>,
+    /// The role may read its columns.
+    pub may_select: bool,
+}
+
+const TABLE_SQL: &str = "
+SELECT c.oid::int8, c.relkind::text, c.reltuples::float8,
+       c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid),
+       row_security_active(c.oid),
+       has_table_privilege(c.oid, 'DELETE')
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = $1 AND c.relname = $2";
+
+const COLUMNS_SQL: &str = "
+SELECT a.attname::text, n.nspname::text, b.typname::text, b.typtype::text,
+       a.attnotnull,
+       a.attgenerated <> '' OR a.attidentity <> '',
+       EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.confrelid = a.attrelid AND a.attnum = ANY (f.confkey)),
+       has_column_privilege(a.attrelid, a.attnum, 'SELECT'),
+       has_column_privilege(a.attrelid, a.attnum, 'UPDATE'),
+       EXISTS (SELECT FROM pg_index x JOIN pg_class xc ON xc.oid = x.indexrelid JOIN pg_am m ON m.oid = xc.relam
+                WHERE x.indrelid = a.attrelid AND x.indisvalid AND x.indpred IS NULL
+                  AND m.amname = 'btree' AND x.indkey[0] = a.attnum),
+       (SELECT s.correlation::float8 FROM pg_stats s JOIN pg_class c ON c.relname = s.tablename
+          JOIN pg_namespace cn ON cn.oid = c.relnamespace AND cn.nspname = s.schemaname
+         WHERE c.oid = a.attrelid AND s.attname = a.attname ORDER BY s.inherited DESC LIMIT 1)
+  FROM pg_attribute a
+  JOIN pg_type t ON t.oid = a.atttypid
+  JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
+  JOIN pg_namespace n ON n.oid = b.typnamespace
+ WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped";
+
+/// Triggers, rules and cascading foreign keys of a table and its partitions: what, its name, on delete, on update.
+const EFFECTS_SQL: &str = "
+WITH family AS (SELECT relid::oid AS oid FROM pg_partition_tree($1::int8::oid::regclass) UNION SELECT $1::int8::oid)
+SELECT 'trigger ' || tgname, tgtype::int4 & 8 > 0, tgtype::int4 & 16 > 0
+  FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM family) AND NOT tgisinternal AND tgenabled IN ('O', 'A')
+UNION
+SELECT 'rule ' || rulename, ev_type = '4', ev_type = '2'
+  FROM pg_rewrite WHERE ev_class IN (SELECT oid FROM family) AND ev_type IN ('2', '4') AND ev_enabled IN ('O', 'A')
+UNION
+SELECT 'foreign key ' || conname || ' of ' || n.nspname || '.' || c.relname ||
+         CASE confdeltype WHEN 'c' THEN ' (ON DELETE CASCADE)' WHEN 'n' THEN ' (ON DELETE SET NULL)' ELSE ' (ON DELETE SET DEFAULT)' END,
+       true, false
+  FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE f.contype = 'f' AND f.confrelid IN (SELECT oid FROM family) AND f.conparentid = 0 AND f.confdeltype IN ('c', 'n', 'd')";
+
+const REFERENCES_SQL: &str = "
+WITH family AS (SELECT relid::oid AS oid FROM pg_partition_tree($1::int8::oid::regclass) UNION SELECT $1::int8::oid)
+SELECT n.nspname::text, c.relname::text,
+       array_agg(child.attname::text ORDER BY k.position),
+       array_agg(parent.attname::text ORDER BY k.position),
+       bool_and(has_column_privilege(f.conrelid, child.attnum, 'SELECT'))
+  FROM pg_constraint f
+  JOIN pg_class c ON c.oid = f.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  CROSS JOIN LATERAL unnest(f.conkey, f.confkey) WITH ORDINALITY AS k (child_key, parent_key, position)
+  JOIN pg_attribute child ON child.attrelid = f.conrelid AND child.attnum = k.child_key
+  JOIN pg_attribute parent ON parent.attrelid = f.confrelid AND parent.attnum = k.parent_key
+ WHERE f.contype = 'f' AND f.confrelid IN (SELECT oid FROM family) AND f.conparentid = 0
+   AND f.confdeltype IN ('a', 'r')
+ GROUP BY f.oid, n.nspname, c.relname";
+
+/// Looks a table up and refuses what cannot be swept exactly. `field` names the rule's dataset in the spec.
+pub async fn table(client: &Client, name: &TableName, field: &str) -> Result<Table, Problem> {
+    let stripped = |error: tokio_postgres::Error| StoreError::of(&error).problem(field);
+    let row = client
+        .query_typed_opt(
+            TABLE_SQL,
+            &[(&name.schema.as_str(), Type::TEXT), (&name.name.as_str(), Type::TEXT)],
+        )
+        .await
+        .map_err(stripped)?
+        .ok_or_else(|| Problem::new(Reason::UnknownTable, field, format!("no table {name}")))?;
+    let (oid, kind): (i64, String) = (row.get(0), row.get(1));
+    let unsupported = |what: &str| {
+        Err(Problem::new(
+            Reason::UnsupportedTable,
+            field,
+            format!("{name} is {what}"),
+        ))
+    };
+    match kind.as_str() {
+        "r" if row.get::<_, bool>(3) => return unsupported("an inheritance parent"),
+        "r" | "p" => {}
+        "v" | "m" => return unsupported("a view"),
+        "f" => return unsupported("a foreign table"),
+        _ => return unsupported("not a table"),
+    }
+    if row.get(4) {
+        return Err(Problem::new(Reason::RowLevelSecurity, field, name.to_string()));
+    }
+    let mut table = Table {
+        oid,
+        name: name.clone(),
+        estimated_rows: row.get(2),
+        columns: columns(client, oid).await.map_err(stripped)?,
+        may_delete: row.get(5),
+        on_delete: Vec::new(),
+        on_update: Vec::new(),
+        references: references(client, oid).await.map_err(stripped)?,
+    };
+    for effect in client
+        .query_typed(EFFECTS_SQL, &[(&oid, Type::INT8)])
+        .await
+        .map_err(stripped)?
+    {
+        let what: String = effect.get(0);
+        if effect.get(1) {
+            table.on_delete.push(what.clone());
+        }
+        if effect.get(2) {
+            table.on_update.push(what);
+        }
+    }
+    Ok(table)
+}
+
+async fn columns(client: &Client, oid: i64) -> Result<BTreeMap<String, Column>, tokio_postgres::Error> {
+    let rows = client.query_typed(COLUMNS_SQL, &[(&oid, Type::INT8)]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let (schema, type_name, type_type): (String, String, String) = (row.get(1), row.get(2), row.get(3));
+            let quote = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+            let column = Column {
+                cast: format!("{}.{}", quote(&schema), quote(&type_name)),
+                kind: kind(&schema, &type_name, &type_type),
+                not_null: row.get(4),
+                computed: row.get(5),
+                referenced: row.get(6),
+                may_select: row.get(7),
+                may_update: row.get(8),
+                indexed: row.get(9),
+                correlation: row.get(10),
+            };
+            (row.get(0), column)
+        })
+        .collect())
+}
+
+fn kind(schema: &str, type_name: &str, type_type: &str) -> Kind {
+    if type_type == "e" {
+        return Kind::Plain;
+    }
+    if schema != "pg_catalog" {
+        return Kind::Other;
+    }
+    match type_name {
+        "timestamptz" => Kind::Instant,
+        "timestamp" => Kind::LocalTime,
+        "date" => Kind::Date,
+        "inet" => Kind::Inet,
+        "cidr" => Kind::Cidr,
+        "text" | "varchar" | "bpchar" => Kind::Text,
+        "bool" | "int2" | "int4" | "int8" | "numeric" | "uuid" => Kind::Plain,
+        _ => Kind::Other,
+    }
+}
+
+async fn references(client: &Client, oid: i64) -> Result<Vec<Reference>, tokio_postgres::Error> {
+    let rows = client.query_typed(REFERENCES_SQL, &[(&oid, Type::INT8)]).await?;
+    Ok(rows
+        .iter()
+        .filter_map(|row| {
+            let (schema, name): (String, String) = (row.get(0), row.get(1));
+            let (theirs, ours): (Vec<String>, Vec<String>) = (row.get(2), row.get(3));
+            Some(Reference {
+                // A system schema holds no foreign keys.
+                table: TableName::new(&schema, &name).ok()?,
+                columns: theirs.into_iter().zip(ours).collect(),
+                may_select: row.get(4),
+            })
+        })
+        .collect())
+}
+
+impl Table {
+    /// A column of the table, by its name in the spec.
+    pub fn column(&self, name: &str, field: &str) -> Result<&Column, Problem> {
+        let column = self.columns.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.columns.keys().take(12).map(String::as_str).collect();
+            let detail = format!("no column {name} in {}; it has {}", self.name, known.join(", "));
+            Problem::new(Reason::UnknownColumn, field, detail)
+        })?;
+        if !column.may_select {
+            let detail = format!("GRANT SELECT ({name}) ON {}", self.name);
+            return Err(Problem::new(Reason::MissingGrant, field, detail));
+        }
+        Ok(column)
+    }
+}

@@ -1,0 +1,110 @@
+//! The evidence that a run leaves in the store itself: one line in a table to which the role can only add. Counts and
+//! hashes, no personal data. It is the run's last commit, and a synchronous one: with it, all batches before are durable.
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::connection::StoreError;
+use crate::contract::{LedgerReport, Totals, WorkPlan};
+use crate::domain::hash;
+
+/// Two runs of one policy may end at once; the primary key lets one line through at a time.
+const ATTEMPTS: u32 = 5;
+
+const LAST_SQL: &str = "
+SELECT coalesce(max(sequence), 0)::int8,
+       coalesce((SELECT head FROM privacy_operator.ledger WHERE policy_uid = $1 ORDER BY sequence DESC LIMIT 1), ''),
+       coalesce(sum(deleted), 0)::int8, coalesce(sum(masked), 0)::int8, coalesce(sum(set_rows), 0)::int8
+  FROM privacy_operator.ledger WHERE policy_uid = $1";
+
+const INSERT_SQL: &str = "
+WITH durable AS (SELECT set_config('synchronous_commit', 'on', true))
+INSERT INTO privacy_operator.ledger
+       (policy_uid, sequence, policy, run, plan_hash, deleted, masked, set_rows, report, previous, head)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM durable";
+
+/// What a run did, as a line says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// Name of the run.
+    pub run: &'a str,
+    /// Hash of the work plan.
+    pub plan_hash: &'a str,
+    /// Rows by kind of disposal.
+    pub totals: Totals,
+    /// The counts of each rule, as JSON.
+    pub report: &'a str,
+}
+
+/// The ledger as it stands.
+pub async fn read(client: &Client, plan: &WorkPlan) -> Result<LedgerReport, StoreError> {
+    let row = client
+        .query_typed_one(LAST_SQL, &[(&plan.policy_uid, Type::TEXT)])
+        .await?;
+    Ok(LedgerReport {
+        sequence: row.get(0),
+        head: row.get(1),
+        totals: Totals {
+            deleted: row.get(2),
+            masked: row.get(3),
+            set: row.get(4),
+        },
+    })
+}
+
+/// Adds a line, chained to the one before.
+pub async fn append(client: &Client, plan: &WorkPlan, line: &Line<'_>) -> Result<LedgerReport, StoreError> {
+    for attempt in 1.. {
+        let last = read(client, plan).await?;
+        let sequence = last.sequence + 1;
+        let policy = format!("{}/{}", plan.namespace, plan.policy);
+        let head = head(&last.head, sequence, line);
+        let Totals { deleted, masked, set } = line.totals;
+        let written = client
+            .execute_typed(
+                INSERT_SQL,
+                &[
+                    (&plan.policy_uid, Type::TEXT),
+                    (&sequence, Type::INT8),
+                    (&policy, Type::TEXT),
+                    (&line.run, Type::TEXT),
+                    (&line.plan_hash, Type::TEXT),
+                    (&deleted, Type::INT8),
+                    (&masked, Type::INT8),
+                    (&set, Type::INT8),
+                    (&line.report, Type::TEXT),
+                    (&last.head, Type::TEXT),
+                    (&head, Type::TEXT),
+                ],
+            )
+            .await
+            .map_err(|error| StoreError::of(&error));
+        match written {
+            Ok(_) => {
+                return Ok(LedgerReport {
+                    sequence,
+                    head,
+                    totals: Totals {
+                        deleted: last.totals.deleted + deleted,
+                        masked: last.totals.masked + masked,
+                        set: last.totals.set + set,
+                    },
+                });
+            }
+            Err(error) if error.code.as_deref() == Some("23505") && attempt < ATTEMPTS => {}
+            Err(error) => return Err(error),
+        }
+    }
+    read(client, plan).await
+}
+
+/// The hash of a line: SHA-256 over the hash before it and its own content, a part a line.
+#[must_use]
+pub fn head(previous: &str, sequence: i64, line: &Line<'_>) -> String {
+    let Totals { deleted, masked, set } = line.totals;
+    let text = format!(
+        "{previous}\n{sequence}\n{}\n{}\n{deleted}\n{masked}\n{set}\n{}",
+        line.run, line.plan_hash, line.report
+    );
+    hash::sha256(text.as_bytes())
+}

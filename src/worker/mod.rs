@@ -1,0 +1,180 @@
+//! The worker: runs a work plan against its store. It knows no Kubernetes; plan, credentials and the stop signal are
+//! files, the report is a line of its log and the container's termination message.
+
+pub mod catalogue;
+mod condition;
+pub mod connection;
+mod disposal;
+mod guard;
+mod judge;
+mod ledger;
+mod limits;
+mod pace;
+mod run;
+mod session;
+mod sql;
+mod survey;
+mod sweep;
+mod time_column;
+mod window;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use self::connection::Credentials;
+use self::guard::Guard;
+use self::session::Access;
+use crate::contract::{
+    self, EXIT_CONFIGURATION, EXIT_OK, EXIT_TRANSIENT, Mode, Problem, Reason, RunResult, WorkPlan, WorkReport,
+};
+use crate::domain::hash;
+
+/// Where a worker finds its inputs and leaves its report.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The work plan.
+    pub plan: PathBuf,
+    /// Directory with `username` and `password`.
+    pub credentials: PathBuf,
+    /// The certificate authority.
+    pub ca: PathBuf,
+    /// Directory of the stop ConfigMap.
+    pub stop: PathBuf,
+    /// Where the short report goes.
+    pub termination_message: Option<PathBuf>,
+    /// Name of the run, for the ledger and the server's list of sessions.
+    pub run: String,
+    /// Count only, whatever the plan says.
+    pub observe: bool,
+}
+
+/// Runs the plan and reports. The clock is read by the caller, so that nothing below does.
+pub async fn main(settings: Settings, now: fn() -> Timestamp) -> ExitCode {
+    silence_panics();
+    let report = execute(&settings, now).await;
+    publish(&settings, &report);
+    ExitCode::from(exit_code(&report))
+}
+
+/// Runs the plan.
+pub async fn execute(settings: &Settings, now: fn() -> Timestamp) -> WorkReport {
+    let begin = now();
+    let (plan, plan_hash) = match read_plan(&settings.plan) {
+        Ok(read) => read,
+        Err(problem) => return failed(String::new(), Mode::Observe, begin, problem),
+    };
+    let mode = if settings.observe { Mode::Observe } else { plan.mode };
+    let access = match read_access(settings, &plan) {
+        Ok(access) => access,
+        Err(problem) => return failed(plan_hash, mode, begin, problem),
+    };
+    let active = Duration::from_secs(u64::try_from(plan.active_deadline_seconds).unwrap_or(0));
+    let guard = Guard::new(settings.stop.clone(), active);
+    let watcher = tokio::spawn(note_termination(guard.clone()));
+    let report = run::run(&plan, &plan_hash, mode, &access, &guard, now).await;
+    watcher.abort();
+    report
+}
+
+/// A report of a run that did not get to the store.
+fn failed(plan_hash: String, mode: Mode, at: Timestamp, problem: Problem) -> WorkReport {
+    WorkReport {
+        version: contract::VERSION,
+        plan_hash,
+        mode,
+        result: RunResult::Failed,
+        started_at: at,
+        finished_at: at,
+        server_version: None,
+        rules: Vec::new(),
+        ledger: None,
+        problem: Some(problem),
+    }
+}
+
+fn read_plan(path: &Path) -> Result<(WorkPlan, String), Problem> {
+    let invalid = |detail: &str| Problem::new(Reason::InvalidPlan, "", detail);
+    let bytes = std::fs::read(path).map_err(|_| invalid("the work plan cannot be read"))?;
+    let plan: WorkPlan = serde_json::from_slice(&bytes).map_err(|_| invalid("the work plan cannot be understood"))?;
+    if plan.version != contract::VERSION {
+        return Err(invalid("the work plan is of another version"));
+    }
+    Ok((plan, hash::short(&bytes)))
+}
+
+/// Credentials and certificate authority. All Secret volumes are optional, so that a missing Secret is told here and not
+/// by a pod that waits without a word.
+fn read_access(settings: &Settings, plan: &WorkPlan) -> Result<Access, Problem> {
+    let read = |key: &str| {
+        let path = settings.credentials.join(key);
+        let text = std::fs::read_to_string(path).map_err(|_| {
+            let detail = format!("Secret {} has no key {key}, or does not exist", plan.credentials_secret);
+            Problem::new(Reason::MissingSecret, "postgres.credentialsSecretRef", detail)
+        })?;
+        Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+    };
+    let ca = plan.store.verify_tls.then(|| settings.ca.clone());
+    if let Some(path) = &ca
+        && !path.is_file()
+    {
+        let (name, key) = plan.store.ca_secret.clone().unwrap_or_default();
+        let detail = format!("Secret {name} has no key {key}, or does not exist");
+        return Err(Problem::new(Reason::MissingSecret, "postgres.tls.caSecretRef", detail));
+    }
+    Ok(Access {
+        credentials: Credentials {
+            username: read("username")?,
+            password: read("password")?,
+        },
+        ca,
+        run: settings.run.chars().take(60).collect(),
+    })
+}
+
+/// Kubernetes asks a pod to end by SIGTERM: the run then ends with the batch under way, and reports.
+async fn note_termination(guard: Guard) {
+    use tokio::signal::unix::{SignalKind, signal};
+    if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        terminate.recv().await;
+        guard.terminate();
+    }
+}
+
+/// A panic's text may quote a value: only its place is told.
+fn silence_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        eprintln!("{{\"level\":\"ERROR\",\"message\":\"the worker panicked\",\"place\":\"{place}\"}}");
+    }));
+}
+
+#[allow(clippy::print_stdout, reason = "the report is the last line of the worker's log")]
+fn publish(settings: &Settings, report: &WorkReport) {
+    if let Some(path) = &settings.termination_message
+        && std::fs::write(path, report.to_termination_message()).is_err()
+    {
+        tracing::error!("the termination message cannot be written");
+    }
+    if let Ok(line) = serde_json::to_string(report) {
+        println!("{line}");
+    }
+}
+
+/// Zero for a run that ended as it should, [`EXIT_CONFIGURATION`] where trying again is no use.
+fn exit_code(report: &WorkReport) -> u8 {
+    let problems = || {
+        report
+            .problem
+            .iter()
+            .chain(report.rules.iter().filter_map(|rule| rule.problem.as_ref()))
+    };
+    match report.result {
+        RunResult::Failed if problems().any(|problem| problem.reason.is_permanent()) => EXIT_CONFIGURATION,
+        RunResult::Failed => EXIT_TRANSIENT,
+        _ if problems().any(|problem| problem.reason == Reason::Interrupted) => EXIT_TRANSIENT,
+        RunResult::Done | RunResult::NothingDue | RunResult::Halted => EXIT_OK,
+    }
+}

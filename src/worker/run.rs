@@ -1,0 +1,426 @@
+//! One run: look the tables up, count, judge the limits, dispose, leave evidence, report. A lost connection is opened
+//! again, and the rule under way begins anew: what is gone is gone, so that the end is the same.
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::catalogue::{self, Table};
+use super::guard::Guard;
+use super::judge::{Anchor, Clock, Judge};
+use super::ledger::{self, Line};
+use super::limits::{self, Wanted};
+use super::session::{Access, Session};
+use super::survey;
+use super::sweep::{Fault, Sweep};
+use crate::contract::{
+    self, Action, LedgerReport, Mode, PlannedRule, Problem, Reason, RuleReport, RunResult, Totals, WorkPlan, WorkReport,
+};
+use crate::domain::identifier::TableName;
+use crate::domain::zone;
+use crate::report::AccessPath;
+
+/// After a lost connection the store is tried again for so long.
+const PATIENCE: Duration = Duration::from_mins(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// An index is worth its random reads where the heap follows it, or where little is due.
+const GOOD_CORRELATION: f64 = 0.9;
+const SMALL_FRACTION: f64 = 0.03;
+
+/// How far a rule has come. It outlives a session.
+#[derive(Debug, Clone, Default)]
+struct Progress {
+    report: RuleReport,
+    /// Counted before the first write.
+    counted: bool,
+    due_before: i64,
+    overdue_before: i64,
+    total: Option<i64>,
+    anchor: Option<Anchor>,
+    swept: bool,
+}
+
+struct Run<'a> {
+    plan: &'a WorkPlan,
+    plan_hash: &'a str,
+    mode: Mode,
+    guard: &'a Guard,
+    name: &'a str,
+    clock: Option<Clock>,
+    within_limits: bool,
+    progress: Vec<Progress>,
+    server_version: Option<String>,
+    ledger: Option<LedgerReport>,
+}
+
+/// Runs a plan.
+pub async fn run(
+    plan: &WorkPlan,
+    plan_hash: &str,
+    mode: Mode,
+    access: &Access,
+    guard: &Guard,
+    now: fn() -> Timestamp,
+) -> WorkReport {
+    let mut run = Run {
+        plan,
+        plan_hash,
+        mode,
+        guard,
+        name: &access.run,
+        clock: None,
+        within_limits: false,
+        progress: vec![Progress::default(); plan.rules.len()],
+        server_version: None,
+        ledger: None,
+    };
+    let begin = Instant::now();
+    let worker_time = now();
+    let fault = run.with_patience(access, now).await.err();
+    let started_at = run.clock.as_ref().map_or(worker_time, |clock| clock.now);
+    let elapsed = SignedDuration::try_from(begin.elapsed()).unwrap_or_default();
+    run.report(started_at, started_at.checked_add(elapsed).unwrap_or(started_at), fault)
+}
+
+impl Run<'_> {
+    async fn with_patience(&mut self, access: &Access, now: fn() -> Timestamp) -> Result<(), Fault> {
+        let mut lost_at: Option<Instant> = None;
+        let mut pause = Duration::from_millis(500);
+        loop {
+            let fault = match self.session(access, now).await {
+                Ok(()) => return Ok(()),
+                Err(Fault::Lost(problem)) => {
+                    lost_at = None;
+                    pause = Duration::from_millis(500);
+                    problem
+                }
+                // While the store starts again it may refuse, or be a standby for a moment.
+                Err(Fault::Problem(problem)) if self.clock.is_some() && !problem.reason.is_permanent() => problem,
+                Err(fault) => return Err(fault),
+            };
+            let since = lost_at.get_or_insert_with(Instant::now);
+            if since.elapsed() > PATIENCE {
+                return Err(Fault::Problem(fault));
+            }
+            if let Some(reason) = self.guard.stop() {
+                return Err(Fault::Stop(reason));
+            }
+            tracing::warn!(reason = fault.reason.as_str(), "the store was lost; connecting again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn session(&mut self, access: &Access, now: fn() -> Timestamp) -> Result<(), Fault> {
+        if let Some(reason) = self.guard.stop() {
+            return Err(Fault::Stop(reason));
+        }
+        let writes = self.mode == Mode::Enforce;
+        let session = Session::open(self.plan, access, now(), writes).await?;
+        self.server_version = Some(session.server_version.clone());
+        let clock = self.clock(&session)?;
+
+        let tables = self.look_up(&session).await?;
+        let judges = self.judges(&tables, &clock);
+        self.count(&session, &judges).await?;
+        if writes {
+            self.judge_limits(&session, &judges).await?;
+            let swept = self.sweep(&session, &judges).await;
+            if !matches!(swept, Err(Fault::Lost(_))) {
+                self.leave_evidence(&session).await?;
+            }
+            swept?;
+        } else if session.ledger {
+            self.ledger = Some(
+                ledger::read(&session.client, self.plan)
+                    .await
+                    .map_err(|error| Fault::Problem(error.problem("ledger")))?,
+            );
+        }
+        Ok(())
+    }
+
+    /// The clock of the run: the store's, read once, so that a cut-off never moves while rows are disposed of.
+    fn clock(&mut self, session: &Session) -> Result<Clock, Problem> {
+        if let Some(clock) = &self.clock {
+            return Ok(clock.clone());
+        }
+        let zone = zone::parse(&self.plan.time_zone)
+            .map_err(|error| Problem::new(Reason::InvalidPlan, "spec.timeZone", error.to_string()))?;
+        let clock = Clock {
+            now: session.store_time,
+            zone,
+            slack_seconds: self.plan.slack_seconds,
+        };
+        self.clock = Some(clock.clone());
+        Ok(clock)
+    }
+
+    /// Each rule's table, or why the rule cannot run.
+    async fn look_up(&mut self, session: &Session) -> Result<Vec<Option<Table>>, Fault> {
+        let mut tables = Vec::with_capacity(self.plan.rules.len());
+        for (rule, progress) in self.plan.rules.iter().zip(&mut self.progress) {
+            let field = format!("rules[{}].dataset", rule.name);
+            let name = TableName::new(&rule.schema, &rule.table)
+                .map_err(|error| Problem::new(Reason::InvalidPlan, &field, error.to_string()))?;
+            match catalogue::table(&session.client, &name, &field).await {
+                Ok(table) => tables.push(Some(table)),
+                Err(problem) if problem.reason == Reason::Unreachable => return Err(Fault::Lost(problem)),
+                Err(problem) => {
+                    progress.report.problem = Some(problem);
+                    tables.push(None);
+                }
+            }
+        }
+        Ok(tables)
+    }
+
+    fn judges<'b>(&self, tables: &'b [Option<Table>], clock: &'b Clock) -> Vec<Option<Judge<'b>>>
+    where
+        Self: 'b,
+    {
+        let rules = &self.plan.rules;
+        let same = |a: &PlannedRule, b: &PlannedRule| a.schema == b.schema && a.table == b.table && a.name != b.name;
+        tables
+            .iter()
+            .zip(rules)
+            .map(|(table, rule)| {
+                Some(Judge {
+                    rule,
+                    table: table.as_ref()?,
+                    others: rules.iter().filter(|other| same(rule, other)).collect(),
+                    clock,
+                })
+            })
+            .collect()
+    }
+
+    /// Counts what is due before anything is written. A rule that does not fit its table stops here.
+    async fn count(&mut self, session: &Session, judges: &[Option<Judge<'_>>]) -> Result<(), Fault> {
+        for (judge, progress) in judges.iter().zip(&mut self.progress) {
+            let Some(judge) = judge else { continue };
+            if let Err(problem) = judge.check() {
+                progress.report.problem = Some(problem);
+                continue;
+            }
+            if progress.counted {
+                continue;
+            }
+            match count_rule(session, judge, self.guard, self.mode).await {
+                Ok((mut counts, anchor, path)) => {
+                    if judge.rule.action == Action::Protect {
+                        (counts.report.due, counts.report.overdue) = (0, 0);
+                    }
+                    progress.report = counts.report;
+                    progress.report.access_path = path;
+                    progress.due_before = progress.report.due;
+                    progress.overdue_before = progress.report.overdue;
+                    progress.total = counts.total;
+                    progress.anchor = anchor;
+                    progress.counted = true;
+                    tracing::info!(rule = judge.rule.name, due = progress.due_before, "counted");
+                }
+                Err(Fault::Problem(problem)) => progress.report.problem = Some(problem),
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(())
+    }
+
+    async fn judge_limits(&mut self, session: &Session, judges: &[Option<Judge<'_>>]) -> Result<(), Fault> {
+        if self.within_limits {
+            return Ok(());
+        }
+        let limits = &self.plan.limits;
+        let mut wanted = Vec::new();
+        for (judge, progress) in judges.iter().zip(&mut self.progress) {
+            let Some(judge) = judge else { continue };
+            if progress.report.problem.is_some() || judge.rule.action == Action::Protect {
+                continue;
+            }
+            let due = progress.due_before;
+            let estimated = judge.table.estimated_rows;
+            let total = match progress.total {
+                Some(total) => total,
+                None if limits::needs_total(limits, due, estimated, judge.clock.now) => {
+                    survey::total(&session.client, judge).await?
+                }
+                // Far enough below the limit that any plausible size will do.
+                None => i64::MAX / 200,
+            };
+            wanted.push(Wanted {
+                rule: judge.rule.name.clone(),
+                due,
+                total,
+            });
+        }
+        let now = self.clock.as_ref().map_or(Timestamp::MAX, |clock| clock.now);
+        limits::judge(limits, &wanted, now)?;
+        self.within_limits = true;
+        Ok(())
+    }
+
+    /// Deletes first, then masks, then sets.
+    async fn sweep(&mut self, session: &Session, judges: &[Option<Judge<'_>>]) -> Result<(), Fault> {
+        let mut order: Vec<usize> = (0..judges.len()).collect();
+        order.sort_by_key(|index| match self.plan.rules[*index].action {
+            Action::Delete => 0,
+            Action::Mask(_) => 1,
+            Action::Set(_) => 2,
+            Action::Protect => 3,
+        });
+        for index in order {
+            let (Some(judge), progress) = (&judges[index], &mut self.progress[index]) else {
+                continue;
+            };
+            let nothing = progress.swept || progress.due_before == 0 || judge.rule.action == Action::Protect;
+            if nothing || progress.report.problem.is_some() {
+                continue;
+            }
+            match sweep_rule(session, judge, self.guard, progress).await {
+                Ok(()) => progress.swept = true,
+                Err(Fault::Problem(problem)) => progress.report.problem = Some(problem),
+                Err(Fault::Lost(problem)) => {
+                    progress.report.inexact = true;
+                    return Err(Fault::Lost(problem));
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(())
+    }
+
+    async fn leave_evidence(&mut self, session: &Session) -> Result<(), Fault> {
+        if !session.ledger {
+            return Ok(());
+        }
+        let totals = self.totals();
+        let fault = |error: super::connection::StoreError| Fault::Problem(error.problem("privacy_operator.ledger"));
+        if totals == Totals::default() {
+            self.ledger = Some(ledger::read(&session.client, self.plan).await.map_err(fault)?);
+            return Ok(());
+        }
+        let counts: Vec<(&str, i64, i64)> = self
+            .plan
+            .rules
+            .iter()
+            .zip(&self.progress)
+            .map(|(rule, progress)| (rule.name.as_str(), progress.report.affected, progress.report.due))
+            .collect();
+        let report = serde_json::to_string(&counts).unwrap_or_default();
+        let line = Line {
+            run: self.name,
+            plan_hash: self.plan_hash,
+            totals,
+            report: &report,
+        };
+        self.ledger = Some(ledger::append(&session.client, self.plan, &line).await.map_err(fault)?);
+        Ok(())
+    }
+
+    fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for (rule, progress) in self.plan.rules.iter().zip(&self.progress) {
+            let sum = match rule.action {
+                Action::Delete => &mut totals.deleted,
+                Action::Mask(_) => &mut totals.masked,
+                Action::Set(_) => &mut totals.set,
+                Action::Protect => continue,
+            };
+            *sum += progress.report.affected;
+        }
+        totals
+    }
+
+    fn report(self, started_at: Timestamp, finished_at: Timestamp, fault: Option<Fault>) -> WorkReport {
+        let problem = fault.map(|fault| match fault {
+            Fault::Lost(problem) | Fault::Problem(problem) => problem,
+            Fault::Stop(reason) => Problem::new(reason, "", ""),
+        });
+        let due: i64 = self.progress.iter().map(|progress| progress.due_before).sum();
+        let failed = |problem: &Problem| problem.reason != Reason::RowsLocked;
+        let result = match problem.as_ref().map(|problem| problem.reason) {
+            Some(Reason::StoppedByHand | Reason::LimitExceeded) => RunResult::Halted,
+            Some(Reason::DeadlineReached | Reason::Interrupted) => RunResult::Done,
+            Some(_) => RunResult::Failed,
+            None if self
+                .progress
+                .iter()
+                .any(|progress| progress.report.problem.as_ref().is_some_and(failed)) =>
+            {
+                RunResult::Failed
+            }
+            None if due == 0 => RunResult::NothingDue,
+            None => RunResult::Done,
+        };
+        WorkReport {
+            version: contract::VERSION,
+            plan_hash: self.plan_hash.to_owned(),
+            mode: self.mode,
+            result,
+            started_at,
+            finished_at,
+            server_version: self.server_version,
+            rules: self.progress.into_iter().map(|progress| progress.report).collect(),
+            ledger: self.ledger,
+            problem,
+        }
+    }
+}
+
+/// Counts a rule: along an index where it alone answers, else over the whole table. Chooses the way of the sweep.
+async fn count_rule(
+    session: &Session,
+    judge: &Judge<'_>,
+    guard: &Guard,
+    mode: Mode,
+) -> Result<(survey::Counts, Option<Anchor>, Option<AccessPath>), Fault> {
+    let anchor = judge.anchor()?;
+    let counts = match &anchor {
+        Some(anchor) if anchor.alone && mode == Mode::Enforce => {
+            survey::along_index(&session.client, judge, anchor).await?
+        }
+        _ => survey::all(&session.client, judge, guard).await?,
+    };
+    let anchor = anchor.filter(|anchor| {
+        #[allow(clippy::cast_precision_loss, reason = "a fraction does not need the last digit")]
+        let fraction = counts.report.due as f64 / judge.table.estimated_rows.max(1.0);
+        anchor
+            .correlation
+            .is_none_or(|correlation| correlation.abs() > GOOD_CORRELATION)
+            || fraction < SMALL_FRACTION
+    });
+    let path = match (&anchor, &judge.rule.action) {
+        (_, Action::Protect) => None,
+        (Some(_), _) => Some(AccessPath::Index),
+        (None, _) => Some(AccessPath::Pages),
+    };
+    Ok((counts, anchor, path))
+}
+
+/// Sweeps a rule and counts what had to stay.
+async fn sweep_rule(session: &Session, judge: &Judge<'_>, guard: &Guard, progress: &mut Progress) -> Result<(), Fault> {
+    session.lock_table(judge.table.oid, &judge.field("dataset")).await?;
+    let mut sweep = Sweep::new(&session.client, judge, guard);
+    let swept = match &progress.anchor {
+        Some(anchor) => sweep.along_index(anchor).await,
+        None => sweep.through_pages().await,
+    };
+    progress.report.affected += sweep.affected;
+    let locked = std::mem::take(&mut sweep.locked);
+    // What was counted and not disposed of is still due, until a complete pass tells better. The oldest went first.
+    progress.report.due = (progress.due_before - progress.report.affected).max(0);
+    progress.report.overdue = (progress.overdue_before - progress.report.affected)
+        .max(0)
+        .min(progress.report.due);
+    swept?;
+    let (due, overdue) = survey::left_in(&session.client, judge, &locked).await?;
+    progress.report.due = due;
+    progress.report.overdue = overdue;
+    if due > 0 {
+        let detail = format!("{due} due rows stayed locked by other sessions");
+        progress.report.problem = Some(Problem::new(Reason::RowsLocked, judge.field("dataset"), detail));
+    }
+    Ok(())
+}

@@ -1,0 +1,260 @@
+//! Counting: what is due, what is overdue and what is kept for want of certainty. It writes nothing.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
+
+use super::guard::Guard;
+use super::judge::{Anchor, Horizon, Judge, row};
+use super::sql::{Parameter, Sql};
+use super::sweep::Fault;
+use super::time_column::TimeColumn;
+use super::window::{Place, Window, pages};
+use crate::contract::{Problem, RuleReport};
+
+/// One counting statement should take this long.
+const TARGET: Duration = Duration::from_millis(150);
+
+/// Longest time for a count along an index, which cannot be cut into windows.
+const COUNT_TIMEOUT: &str = "10min";
+
+/// What was counted of one rule.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Counts {
+    /// Rows of the table, where all were looked at.
+    pub total: Option<i64>,
+    /// The counts of the report.
+    pub report: RuleReport,
+    /// Start event of the oldest row that the rule is about.
+    pub oldest: Option<Timestamp>,
+}
+
+/// The whole of a table: as many pages as its largest part has now. Rows that are added later are too young to be due.
+pub async fn whole(client: &Client, judge: &Judge<'_>) -> Result<Window, Fault> {
+    let sql = "SELECT (coalesce(max(pg_relation_size(relid)), 0) / current_setting('block_size')::int8)::int8
+                 FROM (SELECT relid FROM pg_partition_tree($1::int8::oid::regclass) WHERE isleaf UNION SELECT $1::int8::oid::regclass) f";
+    let row = client
+        .query_typed_one(sql, &[(&judge.table.oid, Type::INT8)])
+        .await
+        .map_err(|error| Fault::of(&error, judge))?;
+    Ok(Window {
+        from: Place::page(0),
+        to: Place::page(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0)),
+    })
+}
+
+/// Counts everything, in one pass over the pages of the table.
+pub async fn all(client: &Client, judge: &Judge<'_>, guard: &Guard) -> Result<Counts, Fault> {
+    let mut sql = counting_statement(judge)?;
+    sql.push(&format!(" FROM {} AS t WHERE t.ctid >= ", judge.table.name.quoted()));
+    let window_at = sql.parameters.len();
+    sql.bind_as(String::new(), "tid");
+    sql.push(" AND t.ctid < ");
+    sql.bind_as(String::new(), "tid");
+    let oldest_column = judge.oldest()?;
+
+    let mut counts = Counts {
+        total: Some(0),
+        ..Counts::default()
+    };
+    let mut size = pages(256);
+    let mut rest = whole(client, judge).await?;
+    while !rest.is_empty() {
+        if let Some(reason) = guard.stop() {
+            return Err(Fault::Stop(reason));
+        }
+        let window = rest.first(size);
+        sql.parameters[window_at] = Parameter::Text(window.from.tid());
+        sql.parameters[window_at + 1] = Parameter::Text(window.to.tid());
+        let began = Instant::now();
+        let row = client
+            .query_typed_one(&sql.text, &sql.values())
+            .await
+            .map_err(|error| Fault::of(&error, judge))?;
+        add(&mut counts, &row, oldest_column.as_ref());
+        let elapsed = began.elapsed();
+        size = if elapsed > TARGET {
+            (size / 2).max(pages(1))
+        } else {
+            (size * 2).min(pages(65_536))
+        };
+        rest.from = window.to;
+        tokio::time::sleep(elapsed / 5).await;
+    }
+    finish(&mut counts, judge);
+    Ok(counts)
+}
+
+/// Counts along the index of the only ground: due rows lie before the anchor's last value, and NULLs, infinities and
+/// starts in the future at the ends of the index.
+pub async fn along_index(client: &Client, judge: &Judge<'_>, anchor: &Anchor) -> Result<Counts, Fault> {
+    let column = row(&anchor.column);
+    let table = judge.table.name.quoted();
+    let cast = &judge.column(&anchor.column, "")?.cast;
+    let fault = |error: tokio_postgres::Error| Fault::of(&error, judge);
+
+    let mut due = Sql::new("SELECT count(*), count(*) FILTER (WHERE ");
+    judge.due(&mut due, Horizon::Overdue)?;
+    due.push(&format!(
+        ") FROM {table} AS t WHERE {column} > '-infinity' AND {column} <= "
+    ));
+    due.bind_as(anchor.last.clone(), cast);
+    due.push(" AND ");
+    judge.due(&mut due, Horizon::Due)?;
+
+    let mut odd = Sql::new("SELECT count(*) FILTER (WHERE ");
+    judge.without_start_event(&mut odd)?;
+    odd.push("), count(*) FILTER (WHERE ");
+    judge.undetermined(&mut odd)?;
+    odd.push(&format!(
+        ") FROM {table} AS t WHERE {column} IS NULL OR {column} = '-infinity' OR {column} > "
+    ));
+    odd.bind_as(
+        TimeColumn::new(judge.table, judge.rule, &anchor.column, "")?.literal(judge.clock.now),
+        cast,
+    );
+
+    let mut oldest = Sql::new(&format!(
+        "SELECT min({column})::text FROM {table} AS t WHERE {column} > '-infinity' AND "
+    ));
+    judge.covered(&mut oldest)?;
+
+    timeout(client, COUNT_TIMEOUT).await.map_err(fault)?;
+    let due = client.query_typed_one(&due.text, &due.values()).await.map_err(fault)?;
+    let odd = client.query_typed_one(&odd.text, &odd.values()).await.map_err(fault)?;
+    let oldest = client
+        .query_typed_one(&oldest.text, &oldest.values())
+        .await
+        .map_err(fault)?;
+    timeout(client, "5s").await.map_err(fault)?;
+
+    let mut counts = Counts {
+        total: None,
+        report: RuleReport {
+            due: due.get(0),
+            overdue: due.get(1),
+            without_start_event: odd.get(0),
+            undetermined: odd.get(1),
+            ..RuleReport::default()
+        },
+        oldest: oldest
+            .get::<_, Option<String>>(0)
+            .and_then(|text| judge.oldest().ok()??.read(&text)),
+    };
+    if !judge.table.references.is_empty() {
+        counts.report.kept_by_dependent = kept_by_dependent(client, judge, anchor, cast).await? - counts.report.due;
+    }
+    finish(&mut counts, judge);
+    Ok(counts)
+}
+
+async fn kept_by_dependent(client: &Client, judge: &Judge<'_>, anchor: &Anchor, cast: &str) -> Result<i64, Fault> {
+    let column = row(&anchor.column);
+    let mut sql = Sql::new(&format!(
+        "SELECT count(*) FROM {} AS t WHERE {column} > '-infinity' AND {column} <= ",
+        judge.table.name.quoted()
+    ));
+    sql.bind_as(anchor.last.clone(), cast);
+    sql.push(" AND ");
+    judge.due_but_for_references(&mut sql, Horizon::Due)?;
+    let row = client
+        .query_typed_one(&sql.text, &sql.values())
+        .await
+        .map_err(|error| Fault::of(&error, judge))?;
+    Ok(row.get(0))
+}
+
+/// Counts the rows of a table, for the limit in percent.
+pub async fn total(client: &Client, judge: &Judge<'_>) -> Result<i64, Fault> {
+    let fault = |error: tokio_postgres::Error| Fault::of(&error, judge);
+    timeout(client, COUNT_TIMEOUT).await.map_err(fault)?;
+    let sql = format!("SELECT count(*) FROM {}", judge.table.name.quoted());
+    let row = client.query_typed_one(&sql, &[]).await.map_err(fault)?;
+    timeout(client, "5s").await.map_err(fault)?;
+    Ok(row.get(0))
+}
+
+/// Due and overdue rows within windows that a sweep had to leave.
+pub async fn left_in(client: &Client, judge: &Judge<'_>, windows: &[Window]) -> Result<(i64, i64), Fault> {
+    let mut left = (0, 0);
+    for window in windows {
+        let mut sql = Sql::new("SELECT count(*), count(*) FILTER (WHERE ");
+        judge.due(&mut sql, Horizon::Overdue)?;
+        sql.push(&format!(") FROM {} AS t WHERE t.ctid >= ", judge.table.name.quoted()));
+        sql.bind_as(window.from.tid(), "tid");
+        sql.push(" AND t.ctid < ");
+        sql.bind_as(window.to.tid(), "tid");
+        sql.push(" AND ");
+        judge.due(&mut sql, Horizon::Due)?;
+        let row = client
+            .query_typed_one(&sql.text, &sql.values())
+            .await
+            .map_err(|error| Fault::of(&error, judge))?;
+        left = (left.0 + row.get::<_, i64>(0), left.1 + row.get::<_, i64>(1));
+    }
+    Ok(left)
+}
+
+async fn timeout(client: &Client, value: &str) -> Result<(), tokio_postgres::Error> {
+    let sql = "SELECT set_config('statement_timeout', $1, false)";
+    client.query_typed_one(sql, &[(&value, Type::TEXT)]).await.map(|_| ())
+}
+
+/// `SELECT` of all counts, in the order that [`add`] reads them.
+fn counting_statement(judge: &Judge<'_>) -> Result<Sql, Problem> {
+    let mut sql = Sql::new("SELECT count(*), count(*) FILTER (WHERE ");
+    judge.due(&mut sql, Horizon::Due)?;
+    sql.push("), count(*) FILTER (WHERE ");
+    judge.due(&mut sql, Horizon::Overdue)?;
+    // Overdue is a part of due, which it is not by construction: a protecting ground may have ended in between.
+    sql.push(" AND ");
+    judge.due(&mut sql, Horizon::Due)?;
+    sql.push("), count(*) FILTER (WHERE ");
+    judge.without_start_event(&mut sql)?;
+    sql.push("), count(*) FILTER (WHERE ");
+    judge.undetermined(&mut sql)?;
+    sql.push("), count(*) FILTER (WHERE ");
+    judge.no_ground_applies(&mut sql)?;
+    sql.push("), ");
+    if judge.table.references.is_empty() {
+        sql.push("0::int8");
+    } else {
+        sql.push("count(*) FILTER (WHERE ");
+        judge.due_but_for_references(&mut sql, Horizon::Due)?;
+        sql.push(")");
+    }
+    match judge.oldest()? {
+        None => sql.push(", NULL::text"),
+        Some(time) => {
+            let column = row(time.name());
+            sql.push(&format!(", (min({column}) FILTER (WHERE {column} > '-infinity' AND "));
+            judge.covered(&mut sql)?;
+            sql.push("))::text");
+        }
+    }
+    Ok(sql)
+}
+
+fn add(counts: &mut Counts, row: &Row, oldest: Option<&TimeColumn<'_>>) {
+    let report = &mut counts.report;
+    counts.total = counts.total.map(|total| total + row.get::<_, i64>(0));
+    report.due += row.get::<_, i64>(1);
+    report.overdue += row.get::<_, i64>(2);
+    report.without_start_event += row.get::<_, i64>(3);
+    report.undetermined += row.get::<_, i64>(4);
+    report.no_ground_applies += row.get::<_, i64>(5);
+    report.kept_by_dependent += (row.get::<_, i64>(6) - row.get::<_, i64>(1)).max(0);
+    let found = oldest.and_then(|time| time.read(&row.get::<_, Option<String>>(7)?));
+    counts.oldest = match (counts.oldest, found) {
+        (Some(before), Some(found)) => Some(before.min(found)),
+        (before, found) => before.or(found),
+    };
+}
+
+fn finish(counts: &mut Counts, judge: &Judge<'_>) {
+    counts.report.oldest_seconds = counts
+        .oldest
+        .map(|oldest| judge.clock.now.duration_since(oldest).as_secs().max(0));
+}

@@ -1,0 +1,124 @@
+//! A column that holds times, and how instants are compared with it.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::catalogue::{Column, Kind, Table};
+use super::judge::{column_zone, row};
+use super::sql::Sql;
+use crate::contract::{PlannedRule, Problem};
+use crate::domain::due::{self, DateAs, Interval, SINCE_EVER};
+
+/// A `timestamptz`, `timestamp` or `date` column.
+#[derive(Debug, Clone)]
+pub struct TimeColumn<'a> {
+    name: &'a str,
+    column: &'a Column,
+    /// Zone of local times and dates; instants need none.
+    zone: TimeZone,
+}
+
+impl<'a> TimeColumn<'a> {
+    /// The column, where it is one and its zone is known if it needs one.
+    pub fn new(table: &'a Table, rule: &PlannedRule, name: &'a str, field: &str) -> Result<Self, Problem> {
+        let column = table.column(name, field)?;
+        Ok(Self {
+            name,
+            column,
+            zone: column_zone(rule, column.kind, name, field)?.unwrap_or(TimeZone::UTC),
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &str {
+        self.name
+    }
+
+    /// What the catalogue says of it.
+    #[must_use]
+    pub const fn column(&self) -> &Column {
+        self.column
+    }
+
+    /// Writes "its value lies in the intervals": false for NULL and for infinite values.
+    pub fn write_in(&self, sql: &mut Sql, intervals: &[Interval], date_as: DateAs) {
+        let column = row(self.name);
+        let ranges = self.ranges(intervals, date_as);
+        sql.push("(");
+        for (index, (first, last)) in ranges.iter().enumerate() {
+            sql.push(if index > 0 { " OR " } else { "" });
+            match first {
+                None => sql.push(&format!("({column} > '-infinity' AND {column} <= ")),
+                Some(first) => {
+                    sql.push(&format!("({column} >= "));
+                    sql.bind_as(first, &self.column.cast);
+                    sql.push(&format!(" AND {column} <= "));
+                }
+            }
+            sql.bind_as(last, &self.column.cast);
+            sql.push(")");
+        }
+        sql.push(if ranges.is_empty() { "false)" } else { ") IS TRUE" });
+    }
+
+    /// The last value in the intervals.
+    #[must_use]
+    pub fn last(&self, intervals: &[Interval], date_as: DateAs) -> Option<String> {
+        self.ranges(intervals, date_as).pop().map(|(_, last)| last)
+    }
+
+    /// The intervals as literals of the column's type.
+    fn ranges(&self, intervals: &[Interval], date_as: DateAs) -> Vec<(Option<String>, String)> {
+        let literal = |at: due::Micros| match self.column.kind {
+            Kind::LocalTime => due::instant(at).map(|at| TimeZone::UTC.to_datetime(at).to_string()),
+            _ => due::instant(at).map(|at| at.to_string()),
+        };
+        let pair = |interval: &Interval| {
+            let first = if interval.first == SINCE_EVER {
+                None
+            } else {
+                Some(literal(interval.first)?)
+            };
+            Some((first, literal(interval.last)?))
+        };
+        match self.column.kind {
+            Kind::Date => due::dates(intervals, &self.zone, date_as)
+                .into_iter()
+                .map(|range| (range.first.map(|date| date.to_string()), range.last.to_string()))
+                .collect(),
+            Kind::LocalTime => due::local_times(intervals, &self.zone)
+                .iter()
+                .filter_map(pair)
+                .collect(),
+            _ => intervals.iter().filter_map(pair).collect(),
+        }
+    }
+
+    /// The instant as a literal of the column's type: for a date, the day that it falls on.
+    #[must_use]
+    pub fn literal(&self, at: Timestamp) -> String {
+        match self.column.kind {
+            Kind::Date => self.zone.to_datetime(at).date().to_string(),
+            Kind::LocalTime => self.zone.to_datetime(at).to_string(),
+            _ => at.to_string(),
+        }
+    }
+
+    /// The instant of a value, as the server prints it; `None` for what is infinite or out of range.
+    #[must_use]
+    pub fn read(&self, value: &str) -> Option<Timestamp> {
+        match self.column.kind {
+            Kind::Date => {
+                let date: jiff::civil::Date = value.parse().ok()?;
+                Some(self.zone.to_zoned(date.at(0, 0, 0, 0)).ok()?.timestamp())
+            }
+            Kind::LocalTime => {
+                let wall: jiff::civil::DateTime = value.parse().ok()?;
+                Some(self.zone.to_zoned(wall).ok()?.timestamp())
+            }
+            // `2026-01-31 12:00:00.5+00`: the session's zone is UTC.
+            _ => value.replacen(' ', "T", 1).replacen("+00", "Z", 1).parse().ok(),
+        }
+    }
+}
