@@ -1,0 +1,13 @@
+//! The worker against real PostgreSQL: every sentence of the semantics that is built.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may fail loudly"
+)]
+
+mod disposal;
+mod harness;
+#[path = "../support/mod.rs"]
+mod support;
