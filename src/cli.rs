@@ -1,5 +1,6 @@
 //! Arguments -> settings -> one of the programs.
 
+mod grants;
 mod worker;
 
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ enum Program {
     Crds,
     /// Execute a work plan against its store; started by the Jobs that the operator makes.
     Worker(worker::Arguments),
+    /// Print the SQL of exactly the role that the policies in the files need.
+    Grants(grants::Arguments),
 }
 
 /// Runs the program that the arguments name.
@@ -30,6 +33,7 @@ pub fn main() -> ExitCode {
     match Arguments::parse().program {
         Program::Crds => crds(),
         Program::Worker(arguments) => worker::main(arguments),
+        Program::Grants(arguments) => grants::run(&arguments),
     }
 }
 

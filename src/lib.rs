@@ -4,5 +4,6 @@ pub mod cli;
 mod clock;
 pub mod contract;
 pub mod domain;
+pub mod grants;
 mod report;
 pub mod worker;

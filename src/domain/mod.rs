@@ -1,5 +1,6 @@
 //! Parsed values and rules: pure, without I/O and without a clock.
 
+pub mod comment;
 pub mod due;
 pub mod hash;
 pub mod identifier;

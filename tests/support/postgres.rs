@@ -122,7 +122,7 @@ impl Server {
         let name = unique(name);
         let admin = self.connect(SUPERUSER, "postgres").await;
         admin
-            .batch_execute(&format!("CREATE DATABASE \"{name}\""))
+            .batch_execute(&format!("CREATE DATABASE {}", quoted(&name)))
             .await
             .unwrap();
         Database { server: self, name }
@@ -312,10 +312,45 @@ impl Database<'_> {
         self.admin().await.batch_execute(sql).await.unwrap();
     }
 
+    /// Runs a script as a person would, with psql as the superuser, stopping at the first error: its output, or what
+    /// it complained of.
+    pub fn psql(&self, script: &str) -> Result<String, String> {
+        let file = self.server.directory.join(format!("{}.sql", unique("script")));
+        fs::write(&file, script).unwrap();
+        let mut command = Command::new(self.server.binaries.join("psql"));
+        command.args([
+            "--no-psqlrc",
+            "--quiet",
+            "--tuples-only",
+            "--no-align",
+            "--set=ON_ERROR_STOP=1",
+            "--username",
+        ]);
+        command.args([
+            SUPERUSER,
+            "--port",
+            &self.server.port.to_string(),
+            "--dbname",
+            &self.name,
+        ]);
+        command
+            .arg("--host")
+            .arg(&self.server.directory)
+            .arg("--file")
+            .arg(&file);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
+        }
+    }
+
     /// Creates a role that may log in, under a name of its own (roles belong to the whole server), and returns it.
     pub async fn role(&self, name: &str, password: &str) -> String {
         let name = unique(name);
-        self.execute(&format!("CREATE ROLE \"{name}\" LOGIN PASSWORD '{password}'"))
+        self.execute(&format!("CREATE ROLE {} LOGIN PASSWORD '{password}'", quoted(&name)))
             .await;
         name
     }
@@ -413,4 +448,8 @@ fn finish(command: &mut Command) {
         "{command:?}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -1,0 +1,78 @@
+//! Arguments of `grants`, and what is read and printed for it.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::domain::comment::single_line;
+use crate::grants::{GrantsError, Manifests, grants};
+
+/// Arguments of `grants`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// YAML files with `DataSource` and `DataRetentionPolicy` objects, in any order; `-` reads standard input.
+    #[arg(required = true, value_name = "FILES")]
+    files: Vec<PathBuf>,
+
+    /// Name of the role; it is created, without a password, where it does not exist.
+    #[arg(long, default_value = "privacy_operator", value_name = "NAME")]
+    role: String,
+
+    /// Print the rights for this `DataSource` alone.
+    #[arg(long, value_name = "NAME")]
+    data_source: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("{file}: cannot be read: {source}")]
+    File {
+        file: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Grants(#[from] GrantsError),
+}
+
+/// Prints the SQL to standard output and remarks to standard error.
+#[allow(clippy::print_stdout, reason = "the SQL is the result of this program")]
+pub fn run(arguments: &Arguments) -> ExitCode {
+    match sql(arguments) {
+        Ok(result) => {
+            for remark in &result.remarks {
+                eprintln!("note: {}", single_line(remark));
+            }
+            print!("{}", result.sql);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {}", single_line(&error.to_string()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn sql(arguments: &Arguments) -> Result<crate::grants::Grants, Error> {
+    let mut manifests = Manifests::default();
+    for path in &arguments.files {
+        let file = path.display().to_string();
+        let text = if file == "-" {
+            read_standard_input()
+        } else {
+            std::fs::read_to_string(path)
+        };
+        let text = text.map_err(|source| Error::File {
+            file: file.clone(),
+            source,
+        })?;
+        manifests.add(&file, &text).map_err(GrantsError::from)?;
+    }
+    Ok(grants(&manifests, &arguments.role, arguments.data_source.as_deref())?)
+}
+
+fn read_standard_input() -> std::io::Result<String> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    Ok(text)
+}

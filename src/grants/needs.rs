@@ -1,0 +1,245 @@
+//! What the policies of a store read and write: the least that a role must be granted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+
+use super::manifests::{Located, Manifests};
+use crate::api::data_retention_policy::{Condition, DataRetentionPolicySpec, Mode, RetentionRule};
+use crate::api::{DataRetentionPolicy, DataSource};
+use crate::domain::identifier::{Identifier, IdentifierError, TableName};
+
+/// Why the needs cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum NeedsError {
+    /// The policy's store is not among the files.
+    #[error(
+        "{policy}: spec.dataSourceRef.name: there is no DataSource `{name}` in the files{where_}; name its file too"
+    )]
+    UnknownSource {
+        /// File, kind and name of the policy.
+        policy: String,
+        /// The store that it names.
+        name: String,
+        /// The policy's namespace, where it has one.
+        where_: String,
+    },
+    /// Several stores of that name, in different namespaces.
+    #[error(
+        "{policy}: spec.dataSourceRef.name: the files hold `{name}` in several namespaces; set metadata.namespace of the policy"
+    )]
+    AmbiguousSource {
+        /// File, kind and name of the policy.
+        policy: String,
+        /// The store that it names.
+        name: String,
+    },
+    /// The rule's dataset is not declared.
+    #[error("{policy}: {field}: {source_name} declares no dataset `{dataset}`; it declares {known}")]
+    UnknownDataset {
+        /// File, kind and name of the policy.
+        policy: String,
+        /// The field.
+        field: String,
+        /// The store.
+        source_name: String,
+        /// The dataset that the rule names.
+        dataset: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// A name that PostgreSQL could not hold.
+    #[error("{object}: {field}: {problem}")]
+    Identifier {
+        /// File, kind and name of the object.
+        object: String,
+        /// The field.
+        field: String,
+        /// What is wrong with it.
+        #[source]
+        problem: IdentifierError,
+    },
+}
+
+/// What a store's policies need of it.
+#[derive(Debug)]
+pub struct SourceNeeds<'a> {
+    /// The store.
+    pub source: &'a Located<DataSource>,
+    /// Its database.
+    pub database: Identifier,
+    /// The policies.
+    pub policies: Vec<&'a Located<DataRetentionPolicy>>,
+    /// What they need of each table.
+    pub tables: BTreeMap<TableName, TableNeeds>,
+}
+
+impl SourceNeeds<'_> {
+    /// Whether some policy only counts, so that its deletes and updates wait for `mode: Enforce`.
+    #[must_use]
+    pub fn observes(&self) -> bool {
+        self.policies
+            .iter()
+            .any(|policy| policy.object.spec.mode == Mode::Observe)
+    }
+}
+
+/// What is needed of one table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TableNeeds {
+    /// Columns that are read.
+    pub select: BTreeSet<Identifier>,
+    /// Columns that are written.
+    pub update: BTreeSet<Identifier>,
+    /// Whether rows are deleted.
+    pub delete: bool,
+    /// The rules that need it, as `policy/rule`.
+    pub rules: Vec<String>,
+}
+
+/// Works out what each store's policies need, in the order of the stores in the files.
+pub fn needs(manifests: &Manifests) -> Result<Vec<SourceNeeds<'_>>, NeedsError> {
+    let mut all: Vec<SourceNeeds<'_>> = Vec::new();
+    for policy in &manifests.policies {
+        let source = source_of(policy, &manifests.sources)?;
+        let known = all.iter().position(|needs| std::ptr::eq(needs.source, source));
+        let index = known.unwrap_or(all.len());
+        if known.is_none() {
+            let database = &source.object.spec.postgres.database;
+            all.push(SourceNeeds {
+                source,
+                database: identifier(source, "spec.postgres.database", database)?,
+                policies: Vec::new(),
+                tables: BTreeMap::new(),
+            });
+        }
+        all[index].policies.push(policy);
+        add_policy(&mut all[index], policy)?;
+    }
+    Ok(all)
+}
+
+/// The store that a policy names: of its own namespace, or of none where one of the two leaves the namespace open.
+fn source_of<'a>(
+    policy: &Located<DataRetentionPolicy>,
+    sources: &'a [Located<DataSource>],
+) -> Result<&'a Located<DataSource>, NeedsError> {
+    let name = &policy.object.spec.data_source_ref.name;
+    let named: Vec<_> = sources.iter().filter(|source| source.name == *name).collect();
+    if let Some(exact) = named.iter().find(|source| source.namespace == policy.namespace) {
+        return Ok(exact);
+    }
+    let open = |source: &&&Located<DataSource>| policy.namespace.is_none() || source.namespace.is_none();
+    let mut candidates = named.iter().filter(open);
+    match (candidates.next(), candidates.next()) {
+        (Some(only), None) => Ok(only),
+        (Some(_), Some(_)) => Err(NeedsError::AmbiguousSource {
+            policy: policy.to_string(),
+            name: name.clone(),
+        }),
+        (None, _) => Err(NeedsError::UnknownSource {
+            policy: policy.to_string(),
+            name: name.clone(),
+            where_: policy
+                .namespace
+                .as_deref()
+                .map_or_else(String::new, |namespace| format!(" for namespace `{namespace}`")),
+        }),
+    }
+}
+
+fn add_policy(needs: &mut SourceNeeds<'_>, policy: &Located<DataRetentionPolicy>) -> Result<(), NeedsError> {
+    let spec: &DataRetentionPolicySpec = &policy.object.spec;
+    let datasets = &needs.source.object.spec.datasets;
+    for (index, rule) in spec.rules.iter().enumerate() {
+        let path = format!("spec.rules[{index}]");
+        let Some(position) = datasets.iter().position(|dataset| dataset.name == rule.dataset) else {
+            let known: Vec<&str> = datasets.iter().map(|dataset| dataset.name.as_str()).collect();
+            return Err(NeedsError::UnknownDataset {
+                policy: policy.to_string(),
+                field: format!("{path}.dataset"),
+                source_name: needs.source.to_string(),
+                dataset: rule.dataset.clone(),
+                known: known.join(", "),
+            });
+        };
+        let table = TableName::parse(&datasets[position].table).map_err(|problem| NeedsError::Identifier {
+            object: needs.source.to_string(),
+            field: format!("spec.datasets[{position}].table"),
+            problem,
+        })?;
+        let table = needs.tables.entry(table).or_default();
+        table.rules.push(format!("{}/{}", policy.name, rule.name));
+        add_rule(table, rule, policy, &path)?;
+    }
+    Ok(())
+}
+
+/// Every column that a rule's conditions and grounds look at is read, and so is every column that it writes: a value
+/// that is masked or set already is recognised and left alone.
+fn add_rule(
+    table: &mut TableNeeds,
+    rule: &RetentionRule,
+    policy: &Located<DataRetentionPolicy>,
+    path: &str,
+) -> Result<(), NeedsError> {
+    let mut read = |field: String, column: &str| {
+        table.select.insert(identifier(policy, &field, column)?);
+        Ok::<(), NeedsError>(())
+    };
+    for (field, column) in columns_of_conditions(&format!("{path}.rows"), &rule.rows) {
+        read(field, column)?;
+    }
+    for (index, ground) in rule.keep_while.iter().enumerate() {
+        let path = format!("{path}.keepWhile[{index}]");
+        for (field, column) in columns_of_conditions(&format!("{path}.when"), &ground.when) {
+            read(field, column)?;
+        }
+        if let Some(column) = &ground.from {
+            read(format!("{path}.from"), column)?;
+        }
+        for (index, column) in ground.from_fallback.iter().enumerate() {
+            read(format!("{path}.fromFallback[{index}]"), column)?;
+        }
+        for (index, column) in ground.until.iter().enumerate() {
+            read(format!("{path}.until[{index}]"), column)?;
+        }
+    }
+    let Some(then) = &rule.then else { return Ok(()) };
+    table.delete |= then.delete.is_some();
+    let masks = then
+        .mask
+        .iter()
+        .enumerate()
+        .map(|(index, mask)| (format!("mask[{index}]"), &mask.column));
+    let sets = then
+        .set
+        .iter()
+        .enumerate()
+        .map(|(index, set)| (format!("set[{index}]"), &set.column));
+    for (part, column) in masks.chain(sets) {
+        let column = identifier(policy, &format!("{path}.then.{part}.column"), column)?;
+        table.select.insert(column.clone());
+        table.update.insert(column);
+    }
+    Ok(())
+}
+
+/// Each column of a list of conditions, with its field.
+fn columns_of_conditions<'a>(path: &str, conditions: &'a [Condition]) -> Vec<(String, &'a str)> {
+    let mut columns = Vec::new();
+    for (index, condition) in conditions.iter().enumerate() {
+        columns.push((format!("{path}[{index}].column"), condition.column.as_str()));
+        if let Some(other) = &condition.other_column {
+            columns.push((format!("{path}[{index}].otherColumn"), other));
+        }
+    }
+    columns
+}
+
+fn identifier(object: &impl Display, field: &str, name: &str) -> Result<Identifier, NeedsError> {
+    Identifier::parse(name).map_err(|problem| NeedsError::Identifier {
+        object: object.to_string(),
+        field: field.to_owned(),
+        problem,
+    })
+}

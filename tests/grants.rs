@@ -1,0 +1,206 @@
+//! The printed role, on a real PostgreSQL: it can do what the rules need, and nothing else.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail loudly"
+)]
+
+mod support;
+
+use privacy_operator::grants::{Manifests, grants};
+use support::postgres::{Database, server};
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+const SCHEMA: &str = "
+    CREATE SCHEMA crm;
+    CREATE TABLE crm.people (id bigint PRIMARY KEY, email text, ip inet, note text, left_at timestamptz, closed_at timestamptz);
+    CREATE TABLE public.orders (id bigint PRIMARY KEY, person bigint REFERENCES crm.people, total numeric);
+    CREATE TABLE public.payments (id bigint PRIMARY KEY, person bigint REFERENCES crm.people ON DELETE CASCADE, iban text);
+    CREATE TABLE public.unrelated (id bigint PRIMARY KEY, secret text);
+    CREATE TABLE public.logs (id bigint, at timestamptz, message text, blocked boolean) PARTITION BY RANGE (at);
+    CREATE TABLE public.logs_old PARTITION OF public.logs FOR VALUES FROM (MINVALUE) TO ('2026-01-01');
+    CREATE TABLE public.logs_new PARTITION OF public.logs DEFAULT;
+    INSERT INTO crm.people SELECT n, 'canary', '192.0.2.7', 'canary', '2020-01-01', NULL FROM generate_series(1, 10) n;
+    INSERT INTO public.orders VALUES (1, 1, 9.99);
+    INSERT INTO public.logs SELECT n, timestamptz '2025-12-31' + n * interval '1 hour', 'x', false FROM generate_series(1, 48) n;";
+
+const RULES: &str = "
+  - name: people
+    dataset: people
+    rows: [{column: closed_at, operator: DoesNotExist}]
+    keepWhile: [{name: member, from: left_at, for: P1Y}]
+    then: {delete: {}}
+  - name: addresses
+    dataset: people
+    always: {}
+    then: {mask: [{column: ip, strategy: TruncateIp}]}
+  - name: old-logs
+    dataset: logs
+    keepWhile: [{name: age, from: at, for: P7D}]
+    then: {set: [{column: blocked, value: 'true'}]}";
+
+fn manifests(database: &str, datasets: &str, rules: &str) -> String {
+    format!(
+        "
+apiVersion: privacy-operator.dev/v1alpha1
+kind: DataRetentionPolicy
+metadata: {{name: policy}}
+spec:
+  dataSourceRef: {{name: db}}
+  schedule: '23 * * * *'
+  rules:{rules}
+---
+apiVersion: privacy-operator.dev/v1alpha1
+kind: DataSource
+metadata: {{name: db}}
+spec:
+  postgres: {{host: db.svc, database: {database}, tls: {{mode: Disable}}, credentialsSecretRef: {{name: role}}}}
+  datasets:{datasets}
+"
+    )
+}
+
+const DATASETS: &str = "
+  - {name: people, table: crm.people}
+  - {name: logs, table: public.logs}";
+
+fn sql(text: &str, role: &str) -> String {
+    let mut manifests = Manifests::default();
+    manifests.add("test.yaml", text).unwrap();
+    grants(&manifests, role, None).unwrap().sql
+}
+
+/// A database with the tables, and a session of the printed role.
+async fn database_and_role(role: &str) -> (Database<'static>, Client) {
+    let database = server().database(role).await;
+    database.execute(SCHEMA).await;
+    let sql = sql(&manifests(database.name(), DATASETS, RULES), role);
+    database.psql(&sql).unwrap();
+    database.psql(&sql).expect("it must run a second time");
+    let session = database.connect(role).await;
+    (database, session)
+}
+
+async fn allowed(session: &Client, statements: &[&str]) {
+    for statement in statements {
+        let result = session.batch_execute(&format!("BEGIN; {statement}; ROLLBACK")).await;
+        assert!(result.is_ok(), "{statement}: {:?}", result.unwrap_err());
+    }
+}
+
+async fn refused(session: &Client, statements: &[&str]) {
+    for statement in statements {
+        let error = session.batch_execute(statement).await.expect_err(statement);
+        assert_eq!(
+            error.code(),
+            Some(&SqlState::INSUFFICIENT_PRIVILEGE),
+            "{statement}: {error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_role_can_do_what_the_rules_need() {
+    let (_database, session) = database_and_role("can").await;
+    allowed(
+        &session,
+        &[
+            "SELECT count(*) FROM crm.people WHERE closed_at IS NULL AND left_at < now()",
+            "SELECT count(*) FROM crm.people WHERE ctid >= '(0,1)'::tid AND ctid < '(9,1)'::tid",
+            "DELETE FROM crm.people AS t WHERE left_at < now() AND ctid < '(9,1)'::tid
+              AND NOT EXISTS (SELECT FROM public.orders d WHERE d.person = t.id)",
+            "UPDATE crm.people SET ip = set_masklen(ip, 24) WHERE ip IS DISTINCT FROM set_masklen(ip, 24)",
+            "SELECT count(*) FROM public.logs WHERE ctid < '(9,1)'::tid AND at < now()",
+            "UPDATE public.logs SET blocked = true WHERE at < now() AND blocked IS DISTINCT FROM true",
+            "INSERT INTO privacy_operator.ledger (policy_uid, sequence, policy, run, plan_hash, deleted, masked, set_rows,
+               report, previous, head) VALUES ('u', 1, 'p', 'r', 'h', 1, 0, 0, '{}', '', 'x')",
+            "SELECT * FROM privacy_operator.ledger",
+            "SELECT pg_try_advisory_lock(1)",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_role_can_do_nothing_else() {
+    let (_database, session) = database_and_role("cannot").await;
+    refused(
+        &session,
+        &[
+            "SELECT email FROM crm.people",
+            "SELECT * FROM crm.people",
+            "SELECT count(*) FROM crm.people WHERE note = 'canary'",
+            "DELETE FROM crm.people WHERE note = 'canary'",
+            "DELETE FROM crm.people WHERE left_at < now() RETURNING email",
+            "UPDATE crm.people SET email = NULL",
+            "UPDATE crm.people SET left_at = now()",
+            "INSERT INTO crm.people (id) VALUES (99)",
+            "TRUNCATE crm.people",
+            "SELECT total FROM public.orders",
+            "SELECT id FROM public.orders",
+            "DELETE FROM public.orders",
+            "SELECT person FROM public.payments",
+            "SELECT id FROM public.unrelated",
+            "SELECT message FROM public.logs",
+            "DELETE FROM public.logs",
+            "SELECT at FROM public.logs_old",
+            "DELETE FROM privacy_operator.ledger",
+            "UPDATE privacy_operator.ledger SET deleted = 0",
+            "TRUNCATE privacy_operator.ledger",
+            "DROP TABLE privacy_operator.ledger",
+            "CREATE TABLE privacy_operator.mine (id int)",
+            "CREATE TABLE crm.mine (id int)",
+            "CREATE ROLE another",
+            "CREATE SCHEMA mine",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_wrong_database_gets_no_rights_and_nothing_is_left_half_done() {
+    let (right, wrong) = (server().database("right").await, server().database("wrong").await);
+    wrong.execute(SCHEMA).await;
+    let sql = sql(&manifests(right.name(), DATASETS, RULES), "lost");
+    let complaint = wrong.psql(&sql).unwrap_err();
+    assert!(complaint.contains("these rights are for"), "{complaint}");
+    right.psql(&sql).expect_err("its tables are missing");
+    let found = right
+        .psql("SELECT count(*) FROM pg_roles WHERE rolname = 'lost'")
+        .unwrap();
+    assert_eq!(found.trim(), "0");
+}
+
+#[tokio::test]
+async fn hostile_names_stay_names() {
+    let database = server().database("hostile\"'$grants$").await;
+    let table = r#"t"'); DROP TABLE victim; -- $grants$ \ :x ROLE"#;
+    let column = r"c'\) :'y' $_grants$ ünï 表";
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    database
+        .execute(&format!(
+            "CREATE TABLE victim (id int); CREATE TABLE public.{} ({} timestamptz PRIMARY KEY)",
+            quoted(table),
+            quoted(column)
+        ))
+        .await;
+    let yaml = |text: &str| serde_json::to_string(text).unwrap();
+    let datasets = format!(
+        "\n  - {{name: t, table: {}}}",
+        yaml(&format!("public.{}", quoted(table)))
+    );
+    let rules = format!(
+        "\n  - {{name: \"r\\nDROP TABLE victim;\", dataset: t, keepWhile: [{{name: g, from: {}, for: P1D}}], then: {{delete: {{}}}}}}",
+        yaml(column)
+    );
+    let role = "r\"'; DROP TABLE victim; --$grants$";
+    let sql = sql(&manifests(&yaml(database.name()), &datasets, &rules), role);
+    database.psql(&sql).unwrap();
+    database.psql(&sql).unwrap();
+    let session = database.connect(role).await;
+    let delete = format!("DELETE FROM public.{} WHERE {} < now()", quoted(table), quoted(column));
+    allowed(&session, &[&delete]).await;
+    refused(&session, &["SELECT id FROM victim"]).await;
+}
