@@ -9,6 +9,7 @@ mod guard;
 mod judge;
 mod ledger;
 mod limits;
+mod literals;
 mod pace;
 mod run;
 mod session;

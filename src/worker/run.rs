@@ -10,6 +10,7 @@ use super::guard::Guard;
 use super::judge::{Anchor, Clock, Judge};
 use super::ledger::{self, Line};
 use super::limits::{self, Wanted};
+use super::literals;
 use super::session::{Access, Session};
 use super::survey;
 use super::sweep::{Fault, Sweep};
@@ -376,6 +377,7 @@ async fn count_rule(
     guard: &Guard,
     mode: Mode,
 ) -> Result<(survey::Counts, Option<Anchor>, Option<AccessPath>), Fault> {
+    literals::check(&session.client, judge).await?;
     let anchor = judge.anchor()?;
     let counts = match &anchor {
         Some(anchor) if anchor.alone && mode == Mode::Enforce => {
