@@ -130,14 +130,15 @@ create_cluster() {
   touch "$STATE/created"
 }
 
-# A node that was stopped, or died with the engine, keeps its etcd: starting it is enough, as after a reboot.
+# A node that was stopped, or died with the engine, keeps its etcd: starting it is enough, as after a
+# reboot. One that runs gets a moment to recover by itself (systemd and kubelet restart what died).
 repair_cluster() {
   say "the cluster is there but not well (node: $(node_state)): repairing it"
-  [ "$(node_state)" = running ] || step "starting the node" docker start "$NODE"
-  [ -s "$KUBECONFIG" ] || kind export kubeconfig --name "$CLUSTER_NAME" >>"$LOG" 2>&1
-  local start=$SECONDS
+  if [ "$(node_state)" != running ] || ! wait_until 20 is_well; then
+    docker restart --time 3 "$NODE" >>"$LOG" 2>&1 || return 1
+  fi
   wait_until 90 is_well || return 1
-  say "$(printf '%4d s  waiting until it is well' $((SECONDS - start)))"
+  say "the cluster $CLUSTER_NAME is well again after $SECONDS s"
 }
 
 up() {
@@ -162,7 +163,7 @@ up() {
     *)
       if [ ! -e "$STATE/created" ]; then
         say "the cluster was created only in part: creating it anew"
-      elif repair_cluster; then
+      elif kind export kubeconfig --name "$CLUSTER_NAME" >>"$LOG" 2>&1 && repair_cluster; then
         write_env
         return
       else

@@ -3,6 +3,8 @@
 An archive is both an OCI image layout and what `docker save` writes, so that
 `ctr images import`, `docker load` and `kind load image-archive` all take it. Layers
 are not compressed: the same input then gives the same bytes with every zlib.
+
+As a program: oci.py REFERENCE CONFIG-JSON LAYER.tar OUT.tar
 """
 
 import dataclasses
@@ -10,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import sys
 import tarfile
 import time
 
@@ -138,3 +141,14 @@ class Archive:
         self._add_json("index.json", {"schemaVersion": 2, "manifests": self.index})
         self._add_json("oci-layout", {"imageLayoutVersion": "1.0.0"})
         self.tar.close()
+
+
+def main():
+    reference, config, layer, out = sys.argv[1:]
+    archive = Archive(out, int(os.path.getmtime(layer)))
+    archive.add_image(reference, [layer], json.loads(config))
+    archive.close()
+
+
+if __name__ == "__main__":
+    main()

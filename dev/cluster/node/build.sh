@@ -5,31 +5,20 @@
 
 # shellcheck source=dev/tools.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../tools.sh"
+# shellcheck source=dev/image/debian.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../image/debian.sh"
 NODE_DIR=$ROOT/dev/cluster/node
 NODE_PACKAGES=systemd,dbus,conntrack,iptables,nftables,iproute2,ethtool,util-linux,mount,kmod,libseccomp2,bash
 NODE_PACKAGES+=,ca-certificates,jq,procps,containerd,runc,containernetworking-plugins,hostname,findutils
 
-# debian_rootfs PACKAGES OUT.tar: a file system with these packages and no documentation.
-debian_rootfs() {
-  mmdebstrap --variant=minbase --mode=root --format=tar --aptopt='Acquire::Languages "none"' \
-    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
-    --dpkgopt='path-exclude=/usr/share/locale/*' --include="$1" bookworm "$2"
-}
-
-# rootfs NAME PACKAGES: sets CACHED to such a file system.
-rootfs() {
-  cached "$1-$(printf '%s' "$2" | digest -)" "the file system of $1 from Debian packages" debian_rootfs "$2"
-}
-
 node_image_parts() {
-  need_packages "to build a node image" mmdebstrap debian-archive-keyring
   # The two have nothing in common but the cache: side by side.
-  rootfs node-rootfs "$NODE_PACKAGES" &
+  debian_rootfs node-rootfs --include="$NODE_PACKAGES" &
   local beside=$!
   tools_node
   NODE_BINARIES=$CACHED
   wait $beside
-  rootfs node-rootfs "$NODE_PACKAGES"
+  debian_rootfs node-rootfs --include="$NODE_PACKAGES"
   NODE_ROOTFS=$CACHED
   link_tool kubectl "$NODE_BINARIES/kubectl"
 }
