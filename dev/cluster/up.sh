@@ -114,6 +114,9 @@ is_well() {
     timeout 5 kubectl wait --for=condition=Ready node --all --timeout=0 >/dev/null 2>&1
 }
 
+# recipe: what decides how a cluster is made, as a hash.
+recipe() { digest "$here"/*.yaml "$NODE_DIR"/* "$TOOLS"/{k8s,kind}/go.mod; }
+
 create_cluster() {
   local address=127.0.0.1 port=0 own_cni=true
   # In our box every port is free; kind looks for a free one outside of it.
@@ -127,7 +130,7 @@ create_cluster() {
   step "creating the cluster" kind create cluster --name "$CLUSTER_NAME" --image "$NODE_IMAGE" \
     --config "$STATE/kind-config.yaml" --wait 180s
   step "waiting for the cluster's DNS" kubectl --namespace kube-system rollout status deployment/coredns --timeout 120s
-  touch "$STATE/created"
+  recipe >"$STATE/created"
 }
 
 # A node that was stopped, or died with the engine, keeps its etcd: starting it is enough, as after a
@@ -149,6 +152,8 @@ up() {
   if [ -e "$STATE/created" ] && have kubectl && have docker && is_well; then
     write_env
     say "the cluster $CLUSTER_NAME is up and well"
+    [ "$(cat "$STATE/created")" = "$(recipe)" ] ||
+      say "note: it was made by another version of dev/cluster; 'make cluster-down cluster-up' makes it anew"
     return
   fi
   choose_engine

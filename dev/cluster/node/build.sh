@@ -51,4 +51,7 @@ node_image() {
   cached "node-image-$hash" "building the node image" build_node_image "$NODE_IMAGE"
   docker image inspect "$NODE_IMAGE" >/dev/null 2>&1 ||
     step "loading the node image" docker load --quiet --input "$CACHED"
+  # Former node images of ours are of no use; one that a container still has is left.
+  docker image ls --format '{{.Repository}}:{{.Tag}}' "${NODE_IMAGE%:*}" | grep -vxF "$NODE_IMAGE" |
+    xargs --no-run-if-empty docker image rm >/dev/null 2>&1 || true
 }
