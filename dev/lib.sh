@@ -91,9 +91,13 @@ need_packages() {
 # link_tool NAME PATH: what .dev/env puts first on the PATH.
 link_tool() { ln -sfn "$2" "$STATE/bin/$1"; }
 
-# docker engine of this checkout: ours when we started one, else the machine's.
+# use_engine: the Docker engine of this checkout: ours when we started one, else the machine's, and not
+# that of another checkout whose .dev/env this shell has sourced.
 use_engine() {
+  case ${DOCKER_HOST:-} in
+    */box.sock) unset DOCKER_HOST ;;
+  esac
   case $(cat "$STATE/engine" 2>/dev/null) in
-    own) export DOCKER_HOST=unix://$STATE/docker.sock ;;
+    own) export DOCKER_HOST=unix://$STATE/box.sock ;;
   esac
 }

@@ -36,14 +36,14 @@ box_network() {
   BOX_ADDRESS=$prefix.$((last + 2))
 }
 
-# box_start RUNC: the engine listens at $STATE/docker.sock.
+# box_start RUNC: the engine listens at $STATE/box.sock.
 box_start() {
   local pid inside
   box_network
   # The longest path of a socket inside must fit into 108 bytes.
   [ ${#STATE} -le 60 ] || die "$STATE is too long a path for Unix sockets: set DEV_STATE to a folder of at most 60 characters"
   mkdir -p "$STATE/docker/exec" "$STATE/log" /run/containerd
-  rm -f "$STATE/docker.sock"
+  rm -f "$STATE/box.sock"
   # A session of its own: Ctrl-C and a closed terminal are not for the engine. It must not hold our lock.
   setsid unshare --mount --net --ipc --pid --fork --kill-child --mount-proc --propagation private \
     bash "$ROOT/dev/cluster/box.sh" init "$STATE" "$1" \
@@ -59,7 +59,7 @@ box_start() {
   $inside link set lo up
   $inside link set eth0 up
   $inside address add "$BOX_ADDRESS/30" dev eth0
-  wait_until 60 docker --host "unix://$STATE/docker.sock" info ||
+  wait_until 60 docker --host "unix://$STATE/box.sock" info ||
     die "the Docker engine did not start: $(tail -n 3 "$STATE/log/dockerd.log")"
 }
 
@@ -70,7 +70,7 @@ box_stop() {
   pid=$(box_pid)
   [ -z "$pid" ] || kill -KILL "$pid"
   wait_until 20 box_is_gone || die "the box of $STATE does not end (process $pid, interface $BOX_LINK)"
-  rm -f "$STATE/docker.sock"
+  rm -f "$STATE/box.sock"
   # Empty by now; the kernel needs a moment to see that.
   wait_until 10 box_cgroups_removed || say "note: some empty cgroups of $BOX_LINK stay until the next run"
 }
@@ -92,7 +92,7 @@ box_init() {
   # Containers that the engine starts by itself publish ports at the box's address.
   until ip -4 -o address show | grep -q "$BOX_ADDRESS/"; do sleep 0.1; done
   # The cgroup driver is not systemd's: the machine's systemd knows nothing of the box's process ids.
-  dockerd --host "unix://$STATE/docker.sock" --data-root "$STATE/docker/data" \
+  dockerd --host "unix://$STATE/box.sock" --data-root "$STATE/docker/data" \
     --exec-root "$STATE/docker/exec" --pidfile "$STATE/docker/exec/docker.pid" \
     --add-runtime "fit=$runc" --default-runtime fit \
     --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/privacy-operator-dev/$BOX_LINK" &

@@ -17,7 +17,7 @@ write_env() {
     printf 'export KUBECONFIG=%q\n' "$KUBECONFIG"
     # shellcheck disable=SC2016 # expanded by who sources it
     printf 'case ":$PATH:" in *:%q:*) ;; *) export PATH=%q:"$PATH" ;; esac\n' "$STATE/bin" "$STATE/bin"
-    if [ "${DOCKER_HOST:-}" = "unix://$STATE/docker.sock" ]; then
+    if [ "${DOCKER_HOST:-}" = "unix://$STATE/box.sock" ]; then
       printf 'export DOCKER_HOST=%q\n' "$DOCKER_HOST"
       # The API server is a neighbour; a proxy for the Internet does not know it.
       # shellcheck disable=SC2016
@@ -85,7 +85,7 @@ start_engine() {
   if [ $ENGINE = own ]; then
     need_packages "to run a Docker engine" docker.io iptables iproute2
     box_network
-    export DOCKER_HOST=unix://$STATE/docker.sock
+    export DOCKER_HOST=unix://$STATE/box.sock
     boxes | while read -r pid state; do
       [ "$state" = "$STATE" ] || say "note: the cluster of $state runs too (to stop it: kill $pid)"
     done
