@@ -23,6 +23,7 @@ use crate::report::AccessPath;
 
 /// After a lost connection the store is tried again for so long.
 const PATIENCE: Duration = Duration::from_mins(5);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// An index is worth its random reads where the heap follows it, or where little is due.
@@ -85,29 +86,28 @@ pub async fn run(
 }
 
 impl Run<'_> {
+    /// Opens a lost session again. Before the first one, the Job's own retries are patience enough.
     async fn with_patience(&mut self, access: &Access, now: fn() -> Timestamp) -> Result<(), Fault> {
         let mut lost_at: Option<Instant> = None;
-        let mut pause = Duration::from_millis(500);
+        let mut pause = SHORTEST_PAUSE;
         loop {
-            let fault = match self.session(access, now).await {
-                Ok(()) => return Ok(()),
-                Err(Fault::Lost(problem)) => {
-                    lost_at = None;
-                    pause = Duration::from_millis(500);
+            let problem = match (self.session(access, now).await, lost_at) {
+                (Err(Fault::Lost(problem)), _) => {
+                    (lost_at, pause) = (Some(Instant::now()), SHORTEST_PAUSE);
                     problem
                 }
                 // While the store starts again it may refuse, or be a standby for a moment.
-                Err(Fault::Problem(problem)) if self.clock.is_some() && !problem.reason.is_permanent() => problem,
-                Err(fault) => return Err(fault),
+                (Err(Fault::Problem(problem)), Some(since))
+                    if !problem.reason.is_permanent() && since.elapsed() < PATIENCE =>
+                {
+                    problem
+                }
+                (ended, _) => return ended,
             };
-            let since = lost_at.get_or_insert_with(Instant::now);
-            if since.elapsed() > PATIENCE {
-                return Err(Fault::Problem(fault));
-            }
             if let Some(reason) = self.guard.stop() {
                 return Err(Fault::Stop(reason));
             }
-            tracing::warn!(reason = fault.reason.as_str(), "the store was lost; connecting again");
+            tracing::warn!(reason = problem.reason.as_str(), "the store was lost; connecting again");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
