@@ -44,6 +44,7 @@ box_start() {
   [ ${#STATE} -le 60 ] || die "$STATE is too long a path for Unix sockets: set DEV_STATE to a folder of at most 60 characters"
   mkdir -p "$STATE/docker/exec" "$STATE/log" /run/containerd
   rm -f "$STATE/box.sock"
+  box_cgroups_swept 2>/dev/null || true
   # A session of its own: Ctrl-C and a closed terminal are not for the engine. It must not hold our lock.
   setsid unshare --mount --net --ipc --pid --fork --kill-child --mount-proc --propagation private \
     bash "$ROOT/dev/cluster/box.sh" init "$STATE" "$1" \
@@ -71,15 +72,20 @@ box_stop() {
   [ -z "$pid" ] || kill -KILL "$pid"
   wait_until 20 box_is_gone || die "the box of $STATE does not end (process $pid, interface $BOX_LINK)"
   rm -f "$STATE/box.sock"
-  # Empty by now; the kernel needs a moment to see that.
-  wait_until 10 box_cgroups_removed || say "note: some empty cgroups of $BOX_LINK stay until the next run"
+  wait_until 10 box_cgroups_swept || say "note: some empty cgroups of $BOX_LINK stay until the next run"
 }
 
-box_cgroups() { find /sys/fs/cgroup -depth -type d -path "*/privacy-operator-dev/$BOX_LINK*"; }
-box_cgroups_removed() {
-  box_cgroups | xargs -r rmdir
-  find /sys/fs/cgroup -maxdepth 3 -type d -name privacy-operator-dev -empty -exec rmdir {} +
-  [ -z "$(box_cgroups)" ]
+# What dead boxes leave, also those of checkouts that are gone: empty cgroups. A box that lives has its link.
+box_cgroups_swept() {
+  local top left=0
+  for top in /sys/fs/cgroup/privacy-operator-dev/* /sys/fs/cgroup/*/privacy-operator-dev/*; do
+    if [ -d "$top" ] && ! ip link show "${top##*/}" >/dev/null 2>&1; then
+      # The kernel may need a moment to see that they are empty.
+      find "$top" -depth -type d -exec rmdir {} + || left=1
+      rmdir --ignore-fail-on-non-empty "${top%/*}" || true
+    fi
+  done
+  return $left
 }
 
 box_init() {

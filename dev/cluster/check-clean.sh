@@ -29,7 +29,7 @@ leftovers() {
   done
   awk -v under="$STATE/" 'index($5, under) == 1 { print "mount " $5 }' /proc/self/mountinfo
   ip -o link show "$BOX_LINK" 2>/dev/null || true
-  box_cgroups 2>/dev/null || true
+  find /sys/fs/cgroup -maxdepth 3 -type d -path "*/privacy-operator-dev/$BOX_LINK"
   LC_ALL=C comm -13 <(cat "$STATE/network-before" 2>/dev/null) <(network_picture)
 }
 
