@@ -1,0 +1,13 @@
+//! What the Helm chart renders, for several sets of values.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail loudly"
+)]
+
+mod alerts;
+mod helm;
+mod pods;
+mod rights;
+mod values;
