@@ -26,11 +26,14 @@ box_pid() { boxes | awk -v state="$STATE" '{ pid = $1; sub(/^[0-9]+ /, "") } $0 
 box_is_alive() { [ -n "$(box_pid)" ]; }
 box_is_gone() { ! box_is_alive && ! ip link show "$BOX_LINK"; }
 
+# What a box is called outside, also in cgroups: made from the folder's name.
+box_link() { printf 'box-%s\n' "$(printf '%s' "$1" | sha256sum | cut -c1-6)"; }
+
 # The box's network: two addresses of 198.18.0.0/15, which is set aside for benchmarks, so that no real
-# network is hidden. Made from the folder's name: a restarted box has its old address.
+# network is hidden. A restarted box has its old address.
 box_network() {
-  local hash=$((0x$(printf '%s' "$STATE" | sha256sum | cut -c1-6)))
-  BOX_LINK=box-$(printf '%06x' "$hash")
+  BOX_LINK=$(box_link "$STATE")
+  local hash=$((0x${BOX_LINK#box-}))
   local prefix=198.$((18 + (hash >> 14 & 1))).$((hash >> 6 & 255)) last=$(((hash & 63) * 4))
   BOX_HOST=$prefix.$((last + 1))
   BOX_ADDRESS=$prefix.$((last + 2))
@@ -75,11 +78,12 @@ box_stop() {
   wait_until 10 box_cgroups_swept || say "note: some empty cgroups of $BOX_LINK stay until the next run"
 }
 
-# What dead boxes leave, also those of checkouts that are gone: empty cgroups. A box that lives has its link.
+# What dead boxes leave, also those of checkouts that are gone: empty cgroups.
 box_cgroups_swept() {
-  local top left=0
+  local top alive left=0
+  alive=$(boxes | while read -r _ state; do box_link "$state"; done)
   for top in /sys/fs/cgroup/privacy-operator-dev/* /sys/fs/cgroup/*/privacy-operator-dev/*; do
-    if [ -d "$top" ] && ! ip link show "${top##*/}" >/dev/null 2>&1; then
+    if [ -d "$top" ] && ! grep -qxF "${top##*/}" <<<"$alive"; then
       # The kernel may need a moment to see that they are empty.
       find "$top" -depth -type d -exec rmdir {} + || left=1
       rmdir --ignore-fail-on-non-empty "${top%/*}" || true

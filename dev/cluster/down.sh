@@ -17,6 +17,6 @@ if [ "$engine" != current ] && have kind && have docker && timeout 10 docker inf
   # kind leaves its network; other clusters of the machine's engine may be on it, then it stays.
   docker network rm kind >/dev/null 2>&1 || true
 fi
-box_stop
+if [ "$engine" = own ] || box_is_alive; then box_stop; fi
 rm -rf "$STATE"/{engine,created,env,kubeconfig,kind-config.yaml,encryption}
 say "the cluster is down"

@@ -140,6 +140,7 @@ repair_cluster() {
   if [ "$(node_state)" != running ] || ! wait_until 20 is_well; then
     docker restart --time 3 "$NODE" >>"$LOG" 2>&1 || return 1
   fi
+  kind export kubeconfig --name "$CLUSTER_NAME" >>"$LOG" 2>&1 || return 1
   wait_until 90 is_well || return 1
   say "the cluster $CLUSTER_NAME is well again after $SECONDS s"
 }
@@ -168,11 +169,11 @@ up() {
     *)
       if [ ! -e "$STATE/created" ]; then
         say "the cluster was created only in part: creating it anew"
-      elif kind export kubeconfig --name "$CLUSTER_NAME" >>"$LOG" 2>&1 && repair_cluster; then
+      elif repair_cluster; then
         write_env
         return
       else
-        say "it does not get well within 90 s: creating it anew (what was in it is lost)"
+        say "it does not get well: creating it anew (what was in it is lost)"
       fi
       step "deleting the old cluster" kind delete cluster --name "$CLUSTER_NAME"
       create_cluster
