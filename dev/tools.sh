@@ -36,7 +36,12 @@ tools() {
   cached "$name-$hash" "building $name from Go modules (minutes, once)" go_build "$module" "$packages"
 }
 
-tools_node() { tools kubernetes k8s "tool ./cmd/..."; }
+# tools_node: sets NODE_BINARIES to a folder with what runs on a node.
+tools_node() {
+  tools kubernetes k8s "tool ./cmd/..."
+  NODE_BINARIES=$CACHED
+  link_tool kubectl "$NODE_BINARIES/kubectl"
+}
 
 tools_kind() {
   tools kind kind tool

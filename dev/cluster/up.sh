@@ -30,6 +30,7 @@ write_env() {
 # CLUSTER=current: nothing is created; the kubeconfig of .dev then names that cluster only.
 use_current_cluster() {
   local context answer=${CONFIRM:-}
+  [ ! -e "$STATE/created" ] || die "this checkout has a cluster of its own: make cluster-down first"
   tools_kubectl
   PATH=$STATE/bin:$PATH
   context=$(KUBECONFIG=$current_config kubectl config current-context 2>/dev/null) ||
@@ -67,11 +68,12 @@ choose_engine() {
       say "this machine's Docker engine answers and has or can pull $STOCK_IMAGE: using both"
     else
       say "this machine's Docker engine answers but cannot pull $STOCK_IMAGE: using a node image of our own on it"
+      can_build
     fi
   else
+    can_build
     say "no Docker engine answers: starting one of our own, with a node image of our own"
   fi
-  [ $IMAGE = stock ] || can_build
 }
 
 can_build() {
@@ -94,6 +96,7 @@ start_engine() {
       box_stop
     fi
     if ! box_is_alive; then
+      tools_node
       "$here/check-clean.sh" record
       step "starting our Docker engine" box_start "$NODE_BINARIES/runc-fit"
     fi
@@ -121,7 +124,11 @@ create_cluster() {
   local address=127.0.0.1 port=0 own_cni=true
   # In our box every port is free; kind looks for a free one outside of it.
   [ $ENGINE = system ] || { address=$BOX_ADDRESS; port=6443; }
-  [ $IMAGE = built ] || own_cni=false
+  if [ $IMAGE = stock ]; then
+    own_cni=false NODE_IMAGE=$STOCK_IMAGE
+  else
+    node_image
+  fi
   rm -rf "$STATE/encryption" "$STATE/created"
   mkdir -m 700 "$STATE/encryption"
   cp "$here/encryption-config.yaml" "$STATE/encryption/"
@@ -158,12 +165,11 @@ up() {
     return
   fi
   choose_engine
-  NODE_IMAGE=$STOCK_IMAGE
-  [ $IMAGE = stock ] || node_image_parts
+  # What takes minutes comes first, side by side; a repair needs none of it.
+  [ $IMAGE = stock ] || [ -e "$STATE/created" ] || node_image_parts
   start_engine
   tools_kind
   tools_kubectl
-  [ $IMAGE = stock ] || node_image
   case $(node_state) in
     absent) create_cluster ;;
     *)

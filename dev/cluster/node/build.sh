@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Our own node image, for where kind's cannot be pulled. To be sourced.
 #   node_image_parts   builds what goes into it: binaries from Go modules, a file system from Debian packages
-#   node_image         sets NODE_IMAGE, an image that the engine at $DOCKER_HOST has
+#   node_image         does that too and sets NODE_IMAGE, an image that the engine at $DOCKER_HOST has
 
 # shellcheck source=dev/tools.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../tools.sh"
@@ -16,11 +16,9 @@ node_image_parts() {
   debian_rootfs node-rootfs --include="$NODE_PACKAGES" &
   local beside=$!
   tools_node
-  NODE_BINARIES=$CACHED
   wait $beside
   debian_rootfs node-rootfs --include="$NODE_PACKAGES"
   NODE_ROOTFS=$CACHED
-  link_tool kubectl "$NODE_BINARIES/kubectl"
 }
 
 # build_node_image TAG OUT.tar: docker builds it; the archive serves every checkout.
@@ -45,6 +43,7 @@ build_node_image() {
 
 node_image() {
   local hash
+  node_image_parts
   hash=$({ echo "$NODE_BINARIES $NODE_ROOTFS"; cat "$NODE_DIR"/* "$ROOT/dev/image/oci.py" "$TOOLS/kind/go.mod"; } | digest -)
   NODE_IMAGE=privacy-operator.dev/kind-node:$hash
   docker image inspect "$NODE_IMAGE" >/dev/null 2>&1 && return
