@@ -1,5 +1,6 @@
 //! Arguments -> settings -> one of the programs.
 
+mod discover;
 mod grants;
 mod worker;
 
@@ -23,6 +24,8 @@ enum Program {
     Crds,
     /// Execute a work plan against its store; started by the Jobs that the operator makes.
     Worker(worker::Arguments),
+    /// Print a first `DataSource` and policy from the catalogue of a live database.
+    Discover(discover::Arguments),
     /// Print the SQL of exactly the role that the policies in the files need.
     Grants(grants::Arguments),
 }
@@ -33,6 +36,7 @@ pub fn main() -> ExitCode {
     match Arguments::parse().program {
         Program::Crds => crds(),
         Program::Worker(arguments) => worker::main(arguments),
+        Program::Discover(arguments) => discover::run(arguments),
         Program::Grants(arguments) => grants::run(&arguments),
     }
 }

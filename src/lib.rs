@@ -3,6 +3,7 @@ pub mod api;
 pub mod cli;
 mod clock;
 pub mod contract;
+pub mod discover;
 pub mod domain;
 pub mod grants;
 mod report;

@@ -18,7 +18,9 @@ pub fn single_line(text: &str) -> String {
     line
 }
 
-fn misleads(character: char) -> bool {
+/// Whether a character ends a line, is not seen, or changes how its neighbours are seen.
+#[must_use]
+pub fn misleads(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

@@ -29,6 +29,13 @@ CREATE TABLE IF NOT EXISTS privacy_operator.ledger (
 );
 ";
 
+/// `IF NOT EXISTS` takes a table of any shape.
+const LEDGER_CHECK: &str = "\
+BEGIN
+  PERFORM policy_uid, sequence, written_at, policy, run, plan_hash, deleted, masked, set_rows, report, previous, head
+     FROM privacy_operator.ledger LIMIT 0;
+END";
+
 /// The rights that `role` needs in one store.
 #[must_use]
 pub fn block(needs: &SourceNeeds<'_>, role: &Identifier) -> String {
@@ -55,6 +62,8 @@ pub fn block(needs: &SourceNeeds<'_>, role: &Identifier) -> String {
         "The ledger: one line for each run that changed something. The role adds lines and reads them.",
     );
     text.push_str(LEDGER);
+    comment(&mut text, "Fails where another table of that name is there already.");
+    execute(&mut text, LEDGER_CHECK);
     let _ = writeln!(text, "GRANT USAGE ON SCHEMA privacy_operator TO {role_name};");
     let _ = writeln!(
         text,

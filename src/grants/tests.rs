@@ -1,3 +1,5 @@
+//! What the files need is what is granted, and what is wrong with them is named.
+
 use super::*;
 
 const SOURCE: &str = "

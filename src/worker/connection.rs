@@ -164,7 +164,7 @@ pub async fn connect(
 }
 
 /// Runs the connection beside the client. Its error is seen by the client as a closed connection.
-fn drive<S, T>(connection: tokio_postgres::Connection<S, T>)
+pub(crate) fn drive<S, T>(connection: tokio_postgres::Connection<S, T>)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
@@ -175,7 +175,7 @@ where
     });
 }
 
-fn tls_config(ca: &Path) -> Result<rustls::ClientConfig, Problem> {
+pub(crate) fn tls_config(ca: &Path) -> Result<rustls::ClientConfig, Problem> {
     let unreadable =
         |detail: &str| Problem::new(Reason::InvalidCertificateAuthority, "postgres.tls.caSecretRef", detail);
     let mut roots = rustls::RootCertStore::empty();
@@ -199,7 +199,7 @@ fn tls_config(ca: &Path) -> Result<rustls::ClientConfig, Problem> {
 }
 
 /// Why connecting failed, told from codes and types, never from the server's text.
-fn connect_problem(error: &tokio_postgres::Error, store: &Store) -> Problem {
+pub(crate) fn connect_problem(error: &tokio_postgres::Error, store: &Store) -> Problem {
     let place = format!("{}:{}", store.host, store.port);
     if let Some(database) = error.as_db_error() {
         let code = database.code().code();
