@@ -97,7 +97,7 @@ create view expectation.comparison as
            count(*) filter (where expected.goes is false and actual.id is null) as missing,
            count(*) filter (where expected.goes is not false and actual.id is not null) as surplus,
            count(*) filter (where not expected.goes and actual.id is not null
-                            and (host(actual.client_address) is distinct from host(expected.client_address)
+                            and (actual.client_address is distinct from expected.client_address
                                  or (actual.logged_at, actual.request, actual.status, actual.bytes_sent, actual.referrer, actual.user_agent)
                                     is distinct from (old.logged_at, old.request, old.status, old.bytes_sent, old.referrer, old.user_agent))) as wrong,
            count(*) filter (where not expected.goes and not expected.changes and actual.xmin::text <> old.version) as rewritten
