@@ -208,7 +208,7 @@ fn readiness_names_a_crd_that_is_older_than_the_operator() {
 fn helm_upgrade_and_uninstall_keep_promises_and_data() {
     let _guard = alone();
     let place = set_up("helm");
-    install(&["--set", "logLevel=debug"]);
+    install(&["--set", "log.level=debug"]);
     wait_ready(1);
     must("helm", &["uninstall", OPERATOR, "-n", OPERATOR, "--wait"], "");
     assert!(place.get("drp", "logs").is_some(), "the policies stay");

@@ -1,0 +1,360 @@
+//! The chart's admission policies on a real API server: who may name a Secret, and what the operator may start. No pod
+//! runs here.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    dead_code,
+    reason = "a test may fail loudly; of the cluster's helpers only some are needed"
+)]
+
+#[path = "cluster/cluster.rs"]
+mod cluster;
+
+use std::sync::OnceLock;
+
+use cluster::{kubectl, must, root, run, wait_for};
+use serde_json::{Value, json};
+
+/// Namespace of the release, of its operator's account and of what is judged.
+const NAMESPACE: &str = "test-admission";
+/// May write a DataSource, and read one Secret.
+const AUTHOR: &str = "author@example.org";
+const OPERATOR: &str = "system:serviceaccount:test-admission:privacy-operator";
+const IMAGE: &str = "registry.example/privacy-operator:test";
+
+fn apply(object: &Value) {
+    must(
+        "kubectl",
+        &["apply", "--server-side", "--force-conflicts", "-f", "-"],
+        &object.to_string(),
+    );
+}
+
+/// What the API server says when `user` writes the object. `None`: accepted. Nothing is stored.
+fn refusal(user: &str, object: &Value) -> Option<String> {
+    let arguments = [
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--dry-run=server",
+        "--as",
+        user,
+        "-f",
+        "-",
+    ];
+    let output = run("kubectl", &arguments, &object.to_string());
+    (!output.ok).then_some(output.err)
+}
+
+fn role(user: &str, name: &str, rules: &Value) {
+    let metadata = json!({"name": name, "namespace": NAMESPACE});
+    let api = "rbac.authorization.k8s.io/v1";
+    apply(&json!({"apiVersion": api, "kind": "Role", "metadata": metadata, "rules": rules}));
+    apply(&json!({"apiVersion": api, "kind": "RoleBinding", "metadata": metadata,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}]}));
+}
+
+/// The release's policies, accounts and roles, once a test run, in force.
+fn prepare() {
+    static DONE: OnceLock<()> = OnceLock::new();
+    DONE.get_or_init(|| {
+        kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "crds"]);
+        apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}));
+        let watched = format!("watchNamespaces={{{NAMESPACE}}}");
+        let image = "image.repository=registry.example/privacy-operator,image.tag=test";
+        let arguments = [
+            "template",
+            "privacy-operator",
+            "charts/privacy-operator",
+            "-n",
+            NAMESPACE,
+            "--kube-version",
+            "1.34.0",
+        ];
+        let templates = ["serviceaccount", "rbac", "admission-datasource", "admission-workers"]
+            .map(|name| ["--show-only".to_owned(), format!("templates/{name}.yaml")])
+            .concat();
+        let all: Vec<&str> = arguments
+            .into_iter()
+            .chain(["--set", watched.as_str(), "--set", image])
+            .chain(templates.iter().map(String::as_str))
+            .collect();
+        let rendered = must("helm", &all, "");
+        must(
+            "kubectl",
+            &["apply", "--server-side", "--force-conflicts", "-f", "-"],
+            &rendered,
+        );
+        role(
+            AUTHOR,
+            "author",
+            &json!([
+            {"apiGroups": ["privacy-operator.dev"], "resources": ["datasources"], "verbs": ["get", "create", "patch"]},
+            {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["mine"], "verbs": ["get"]}]),
+        );
+        // A policy takes a moment from being stored to being in force.
+        let (stolen, foreign) = (
+            source("foreign", None),
+            with(&job(), "/spec/template/spec/hostPID", json!(true)),
+        );
+        wait_for("the policies to be in force", String::new, || {
+            (refusal(AUTHOR, &stolen).is_some() && refusal(OPERATOR, &foreign).is_some()).then_some(())
+        });
+    });
+}
+
+fn source(credentials: &str, authority: Option<&str>) -> Value {
+    let tls = authority.map_or(
+        json!({"mode": "Disable"}),
+        |name| json!({"mode": "VerifyFull", "caSecretRef": {"name": name, "key": "ca.crt"}}),
+    );
+    json!({"apiVersion": "privacy-operator.dev/v1alpha1", "kind": "DataSource",
+        "metadata": {"name": "judged", "namespace": NAMESPACE},
+        "spec": {"postgres": {"host": "db", "database": "shop", "tls": tls, "credentialsSecretRef": {"name": credentials}},
+                 "datasets": [{"name": "logs", "table": "public.logs"}]}})
+}
+
+/// The object with one field set, which may be new.
+fn with(object: &Value, pointer: &str, value: Value) -> Value {
+    let mut object = object.clone();
+    let (parent, field) = pointer.rsplit_once('/').unwrap();
+    let parent = object.pointer_mut(parent).unwrap_or_else(|| panic!("{pointer}"));
+    match parent {
+        Value::Array(list) => list.push(value),
+        other => other[field] = value,
+    }
+    object
+}
+
+#[test]
+fn who_may_read_the_secrets_may_name_them() {
+    prepare();
+    assert_eq!(refusal(AUTHOR, &source("mine", None)), None);
+    assert_eq!(refusal(AUTHOR, &source("mine", Some("mine"))), None);
+}
+
+#[test]
+fn a_secret_that_the_author_may_not_read_is_refused_by_field_and_name() {
+    prepare();
+    for (object, field, secret) in [
+        (source("foreign", None), "spec.postgres.credentialsSecretRef", "foreign"),
+        (
+            source("mine", Some("hidden")),
+            "spec.postgres.tls.caSecretRef",
+            "hidden",
+        ),
+    ] {
+        let said = refusal(AUTHOR, &object).unwrap();
+        assert!(said.contains(&format!("{field} names Secret {secret}")), "{said}");
+        assert!(said.contains("kubectl create role"), "{said}");
+    }
+}
+
+#[test]
+fn who_may_not_read_the_secret_may_change_the_datasets_but_not_where_the_password_goes() {
+    prepare();
+    let name = |object: Value| with(&object, "/metadata/name", json!("foreign-store"));
+    let stored = name(source("foreign", None));
+    apply(&stored);
+    let dataset = json!({"name": "more", "table": "public.more"});
+    assert_eq!(refusal(AUTHOR, &with(&stored, "/spec/datasets/-", dataset)), None);
+    let diverted = with(&stored, "/spec/postgres/host", json!("elsewhere.example.org"));
+    assert!(refusal(AUTHOR, &diverted).unwrap().contains("credentialsSecretRef"));
+}
+
+/// A worker's Job as the operator makes it.
+fn job() -> Value {
+    json!({"apiVersion": "batch/v1", "kind": "Job",
+        "metadata": {"name": "judged", "namespace": NAMESPACE},
+        "spec": {"template": {"spec": pod()}}})
+}
+
+fn cron_job() -> Value {
+    json!({"apiVersion": "batch/v1", "kind": "CronJob",
+        "metadata": {"name": "judged", "namespace": NAMESPACE},
+        "spec": {"schedule": "0 0 * * *", "jobTemplate": {"spec": {"template": {"spec": pod()}}}}})
+}
+
+fn pod() -> Value {
+    json!({
+        "automountServiceAccountToken": false, "restartPolicy": "Never",
+        "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [{
+            "name": "worker", "image": IMAGE, "args": ["worker"],
+            "env": [{"name": "PRIVACY_OPERATOR_RUN", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+            "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}},
+            "volumeMounts": [{"name": "plan", "mountPath": "/etc/privacy-operator/plan"}]
+        }],
+        "volumes": [{"name": "plan", "configMap": {"name": "plan"}}, {"name": "credentials", "secret": {"secretName": "any", "optional": true}}]
+    })
+}
+
+#[test]
+fn the_operator_may_start_its_workers() {
+    prepare();
+    assert_eq!(refusal(OPERATOR, &job()), None);
+    assert_eq!(refusal(OPERATOR, &cron_job()), None);
+    let first_look = with(
+        &job(),
+        "/spec/template/spec/containers/0/args",
+        json!(["worker", "--observe"]),
+    );
+    assert_eq!(refusal(OPERATOR, &first_look), None);
+}
+
+#[test]
+fn the_operator_may_start_nothing_else() {
+    prepare();
+    let container = json!({"name": "other", "image": IMAGE, "args": ["worker"]});
+    let secret = json!({"name": "X", "valueFrom": {"secretKeyRef": {"name": "any", "key": "any"}}});
+    for (field, value, said) in [
+        (
+            "containers/0/image",
+            json!("registry.example/evil"),
+            "its own image only",
+        ),
+        ("containers/0/args", json!(["operator"]), "only the program worker"),
+        (
+            "containers/0/args",
+            json!(["worker", "--stop=/nowhere"]),
+            "only the program worker",
+        ),
+        ("containers/0/args", Value::Null, "only the program worker"),
+        ("containers/0/command", json!(["/bin/sh"]), "only the program worker"),
+        (
+            "containers/0/lifecycle",
+            json!({"preStop": {"exec": {"command": ["x"]}}}),
+            "only the program worker",
+        ),
+        ("containers/0/env/-", secret, "no Secret in its environment"),
+        (
+            "containers/0/envFrom",
+            json!([{"secretRef": {"name": "any"}}]),
+            "no Secret in its environment",
+        ),
+        ("containers/-", container.clone(), "one container only"),
+        ("initContainers", json!([container]), "one container only"),
+        ("automountServiceAccountToken", json!(true), "no service account token"),
+        ("automountServiceAccountToken", Value::Null, "no service account token"),
+        ("serviceAccountName", json!("powerful"), "no service account token"),
+        ("hostNetwork", json!(true), "does not share the node"),
+        ("hostPID", json!(true), "does not share the node"),
+        ("hostIPC", json!(true), "does not share the node"),
+        (
+            "volumes/-",
+            json!({"name": "host", "hostPath": {"path": "/"}}),
+            "ConfigMaps and Secrets only",
+        ),
+        (
+            "volumes/-",
+            json!({"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}),
+            "ConfigMaps and Secrets only",
+        ),
+        (
+            "volumes/-",
+            json!({"name": "claim", "persistentVolumeClaim": {"claimName": "any"}}),
+            "ConfigMaps and Secrets only",
+        ),
+        ("containers/0/securityContext", Value::Null, "without root"),
+        (
+            "containers/0/securityContext/allowPrivilegeEscalation",
+            json!(true),
+            "without root",
+        ),
+        (
+            "containers/0/securityContext/runAsNonRoot",
+            json!(false),
+            "without root",
+        ),
+        (
+            "containers/0/securityContext/capabilities/add",
+            json!(["SYS_ADMIN"]),
+            "without root",
+        ),
+        ("securityContext/runAsNonRoot", json!(false), "without root"),
+    ] {
+        for (object, pod) in [
+            (job(), "/spec/template/spec"),
+            (cron_job(), "/spec/jobTemplate/spec/template/spec"),
+        ] {
+            let changed = with(&object, &format!("{pod}/{field}"), value.clone());
+            let answer = refusal(OPERATOR, &changed).unwrap_or_else(|| panic!("accepted: {field} {value}"));
+            assert!(answer.contains(said), "{field} {value}: {answer}");
+        }
+    }
+}
+
+#[test]
+fn a_job_that_was_there_before_an_upgrade_may_be_suspended() {
+    prepare();
+    let old = with(&cron_job(), "/metadata/name", json!("of-the-release-before"));
+    let old = with(
+        &old,
+        "/spec/jobTemplate/spec/template/spec/containers/0/image",
+        json!("registry.example/older"),
+    );
+    apply(&old);
+    assert_eq!(refusal(OPERATOR, &with(&old, "/spec/suspend", json!(true))), None);
+    let program = with(
+        &old,
+        "/spec/jobTemplate/spec/template/spec/containers/0/args",
+        json!(["operator"]),
+    );
+    assert!(refusal(OPERATOR, &program).is_some());
+}
+
+#[test]
+fn others_may_start_what_their_own_rights_allow() {
+    prepare();
+    role(
+        "runner@example.org",
+        "runner",
+        &json!([{"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "create", "patch"]}]),
+    );
+    let other = with(
+        &job(),
+        "/spec/template/spec/containers/0/image",
+        json!("registry.example/anything"),
+    );
+    assert_eq!(refusal("runner@example.org", &other), None);
+}
+
+#[test]
+fn the_operators_rights_end_at_secrets_and_at_its_namespaces() {
+    prepare();
+    let may = |verb: &str, resource: &str, namespace: &str| {
+        run(
+            "kubectl",
+            &["auth", "can-i", verb, resource, "-n", namespace, "--as", OPERATOR],
+            "",
+        )
+        .ok
+    };
+    assert!(may("create", "jobs.batch", NAMESPACE));
+    assert!(may("delete", "networkpolicies.networking.k8s.io", NAMESPACE));
+    assert!(!may("create", "jobs.batch", "default"));
+    for verb in ["get", "list", "watch"] {
+        assert!(!may(verb, "secrets", NAMESPACE), "{verb}");
+    }
+    assert!(!may("create", "pods", NAMESPACE));
+    assert!(!may("delete", "dataretentionpolicies.privacy-operator.dev", NAMESPACE));
+}
+
+#[test]
+fn the_api_server_finds_no_fault_in_the_expressions() {
+    prepare();
+    assert!(root().join("charts").is_dir());
+    for policy in ["datasource-secrets", "worker-jobs"] {
+        let name = format!("{policy}.privacy-operator.{NAMESPACE}");
+        let object = wait_for("the expressions to be checked", String::new, || {
+            let text = kubectl(&["get", "validatingadmissionpolicy", &name, "-o", "json"]);
+            let object: Value = serde_json::from_str(&text).unwrap();
+            object["status"].get("observedGeneration").is_some().then_some(object)
+        });
+        let warnings = &object["status"]["typeChecking"]["expressionWarnings"];
+        assert!(warnings.is_null(), "{warnings}");
+    }
+}
