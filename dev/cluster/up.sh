@@ -110,11 +110,11 @@ node_state() {
   echo "$state"
 }
 
-api_is_ready() { timeout 5 kubectl get --raw /readyz >/dev/null 2>&1; }
+api_is_ready() { timeout 10 kubectl get --raw /readyz >/dev/null 2>&1; }
 
 is_well() {
   [ -e "$STATE/created" ] && [ "$(node_state)" = running ] && api_is_ready &&
-    timeout 5 kubectl wait --for=condition=Ready node --all --timeout=0 >/dev/null 2>&1
+    timeout 10 kubectl wait --for=condition=Ready node --all --timeout=0 >/dev/null 2>&1
 }
 
 # recipe: what decides how a cluster is made, as a hash.
@@ -144,7 +144,7 @@ create_cluster() {
 # reboot. One that runs gets a moment to recover by itself (systemd and kubelet restart what died).
 repair_cluster() {
   say "the cluster is there but not well (node: $(node_state)): repairing it"
-  if [ "$(node_state)" != running ] || ! wait_until 20 is_well; then
+  if [ "$(node_state)" != running ] || ! wait_until 45 is_well; then
     docker restart --time 3 "$NODE" >>"$LOG" 2>&1 || return 1
   fi
   kind export kubeconfig --name "$CLUSTER_NAME" >>"$LOG" 2>&1 || return 1
