@@ -2,6 +2,7 @@
 
 mod discover;
 mod grants;
+mod output;
 mod worker;
 
 use std::process::ExitCode;

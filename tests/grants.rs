@@ -9,7 +9,10 @@
 
 mod support;
 
+use privacy_operator::contract::RunResult;
 use privacy_operator::grants::{Manifests, grants};
+use privacy_operator::worker::{self, Settings};
+use serde_json::json;
 use support::postgres::{Database, server};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -158,6 +161,68 @@ async fn the_role_can_do_nothing_else() {
         ],
     )
     .await;
+}
+
+/// The rules above as the operator would plan them.
+fn plan(database: &Database<'_>) -> serde_json::Value {
+    let store =
+        json!({"host": server().host(), "port": server().port(), "database": database.name(), "verifyTls": true});
+    let old = json!({"name": "old", "from": ["left_at"], "for": "P1Y"});
+    let age = json!({"name": "age", "from": ["at"], "for": "P7D"});
+    json!({
+        "version": 1, "namespace": "test", "policy": "policy", "policyUid": "uid", "rulesHash": "0", "mode": "Enforce",
+        "timeZone": "Etc/UTC", "store": store, "credentialsSecret": "role", "activeDeadlineSeconds": 600,
+        "limits": {"maxPercent": 100, "percentFrom": 0}, "slackSeconds": 3600,
+        "rules": [
+            {"name": "people", "schema": "crm", "table": "people", "withinSeconds": 7200, "grounds": [old],
+             "rows": [{"column": "closed_at", "operator": "DoesNotExist"}], "action": "delete"},
+            {"name": "addresses", "schema": "crm", "table": "people", "withinSeconds": 7200,
+             "action": {"mask": [{"column": "ip", "strategy": "TruncateIp"}]}},
+            {"name": "old-logs", "schema": "public", "table": "logs", "withinSeconds": 7200, "grounds": [age],
+             "action": {"set": [{"column": "blocked", "value": "true"}]}},
+        ],
+    })
+}
+
+#[tokio::test]
+async fn the_worker_does_its_work_under_the_role() {
+    let (database, _session) = database_and_role("works").await;
+    database
+        .execute("DROP TABLE payments; ALTER ROLE works PASSWORD 's3cret'")
+        .await;
+    let files = tempfile::tempdir().unwrap();
+    std::fs::write(files.path().join("username"), "works").unwrap();
+    std::fs::write(files.path().join("password"), "s3cret").unwrap();
+    std::fs::write(files.path().join("plan.json"), plan(&database).to_string()).unwrap();
+    let settings = Settings {
+        plan: files.path().join("plan.json"),
+        credentials: files.path().to_owned(),
+        ca: server().ca_path(),
+        stop: files.path().join("stop"),
+        termination_message: None,
+        run: "trial".to_owned(),
+        observe: false,
+    };
+    let report = worker::execute(&settings, jiff::Timestamp::now).await;
+    assert_eq!(
+        (report.problem.as_ref(), report.result),
+        (None, RunResult::Done),
+        "{report:?}"
+    );
+    let rules: Vec<_> = report
+        .rules
+        .iter()
+        .map(|rule| (rule.problem.clone(), rule.affected))
+        .collect();
+    assert_eq!(
+        rules,
+        [(None, 9), (None, 1), (None, 48)],
+        "the person with an order stays"
+    );
+    let left = database
+        .psql("SELECT id, ip FROM crm.people; SELECT count(*) FROM privacy_operator.ledger")
+        .unwrap();
+    assert_eq!(left, "1|192.0.2.0\n1\n");
 }
 
 #[tokio::test]

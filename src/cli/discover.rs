@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::output::print;
 use crate::discover::connect::{ConnectError, Target};
 use crate::discover::{DiscoverError, discover};
 use crate::domain::comment::single_line;
@@ -43,13 +44,9 @@ enum Error {
 }
 
 /// Prints the YAML to standard output.
-#[allow(clippy::print_stdout, reason = "the YAML is the result of this program")]
 pub fn run(arguments: Arguments) -> ExitCode {
     match yaml(arguments) {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+        Ok(text) => print(&text),
         Err(error) => {
             eprintln!("error: {}", single_line(&error.to_string()));
             ExitCode::FAILURE

@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::output::print;
 use crate::domain::comment::single_line;
 use crate::grants::{GrantsError, Manifests, grants};
 
@@ -36,15 +37,13 @@ enum Error {
 }
 
 /// Prints the SQL to standard output and remarks to standard error.
-#[allow(clippy::print_stdout, reason = "the SQL is the result of this program")]
 pub fn run(arguments: &Arguments) -> ExitCode {
     match sql(arguments) {
         Ok(result) => {
             for remark in &result.remarks {
                 eprintln!("note: {}", single_line(remark));
             }
-            print!("{}", result.sql);
-            ExitCode::SUCCESS
+            print(&result.sql)
         }
         Err(error) => {
             eprintln!("error: {}", single_line(&error.to_string()));
