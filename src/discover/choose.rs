@@ -152,6 +152,18 @@ const PASSING: &[&str] = &[
     "telemetry",
 ];
 
+/// Words among them that promise rows nobody will miss.
+const LOGS: &[&str] = &[
+    "log",
+    "logs",
+    "event",
+    "events",
+    "access",
+    "audit",
+    "telemetry",
+    "tracking",
+];
+
 /// Words in names of columns with the time at which a row came to be.
 const BEGINNINGS: &[&str] = &[
     "created",
@@ -195,6 +207,7 @@ fn plausibility(table: &Table, column: &Column) -> f64 {
     let has = |name: &str, list: &[&str]| words(name).iter().any(|word| list.contains(&word.as_str()));
     let given = |condition: bool, points: f64| if condition { points } else { 0.0 };
     given(has(&table.name, PASSING), 4.0)
+        + given(has(&table.name, LOGS), 1.0)
         + given(has(&column.name, BEGINNINGS), 2.0)
         + given(has(&column.name, OTHER_TIMES), -4.0)
         + given(column.indexed, 3.0)
