@@ -2,6 +2,7 @@
 
 mod discover;
 mod grants;
+mod operator;
 mod output;
 mod worker;
 
@@ -23,6 +24,8 @@ struct Arguments {
 enum Program {
     /// Print the custom resource definitions, for `kubectl apply --server-side -f -`.
     Crds,
+    /// Watch the policies of a cluster and keep them.
+    Operator(operator::Arguments),
     /// Execute a work plan against its store; started by the Jobs that the operator makes.
     Worker(worker::Arguments),
     /// Print a first `DataSource` and policy from the catalogue of a live database.
@@ -36,6 +39,7 @@ enum Program {
 pub fn main() -> ExitCode {
     match Arguments::parse().program {
         Program::Crds => crds(),
+        Program::Operator(arguments) => operator::run(arguments),
         Program::Worker(arguments) => worker::main(arguments),
         Program::Discover(arguments) => discover::run(arguments),
         Program::Grants(arguments) => grants::run(&arguments),

@@ -48,7 +48,7 @@ use super::status::DataRetentionPolicyStatus;
         name = "Last-Result",
         type_ = "string",
         json_path = ".status.lastResult",
-        description = "Done, NothingDue, Halted, Failed or NeverRan."
+        description = "Done, NothingDue, Halted, Failed, Unknown or NeverRan."
     ),
     printcolumn(
         name = "Next",

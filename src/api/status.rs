@@ -21,11 +21,19 @@ pub struct DataRetentionPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules_generation: Option<i64>,
 
+    /// When `rulesHash` was first seen. A promise that no run has judged yet is late from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_at: Option<Time>,
+
+    /// The `rulesHash` for which the first look, a run in Observe, was started. There is one for each set of rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_look_rules_hash: Option<String>,
+
     /// Hash of the work plan that runs now: the end of the name of its ConfigMap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_hash: Option<String>,
 
-    /// `Done`, `NothingDue`, `Halted`, `Failed` or `NeverRan`.
+    /// `Done`, `NothingDue`, `Halted`, `Failed`, `Unknown` (it ended without a report) or `NeverRan`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_result: Option<String>,
 
@@ -67,6 +75,10 @@ pub struct DataRetentionPolicyStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunStatus>,
 
+    /// The store, as the last run that reported found it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreStatus>,
+
     /// The evidence that is kept in the store itself, as the last run found it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<LedgerStatus>,
@@ -87,6 +99,20 @@ pub struct RunningStatus {
     /// When it started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
+}
+
+/// The store, as a run found it.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreStatus {
+    /// When the run looked.
+    pub looked_at: Time,
+    /// Version of the server, if it was reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<String>,
+    /// Why it was not reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<ProblemStatus>,
 }
 
 /// What one rule promises and how it stands.
@@ -165,6 +191,10 @@ pub struct RuleStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds_until_overdue: Option<i64>,
 
+    /// When the rule's rows were last counted, by the store's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_at: Option<Time>,
+
     /// Last time, by the store's clock, at which a run left nothing due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clean_at: Option<Time>,
@@ -238,6 +268,9 @@ pub struct RunStatus {
     /// Rows due and still there at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<i64>,
+    /// Why the whole run failed or halted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<ProblemStatus>,
     /// SHA-256 of the report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report_hash: Option<String>,

@@ -5,4 +5,5 @@ pub mod due;
 pub mod hash;
 pub mod identifier;
 pub mod period;
+pub mod schedule;
 pub mod zone;

@@ -1,0 +1,128 @@
+//! What every reconcile can use.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::Timestamp;
+use kube::Client;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::sync::Mutex;
+
+use super::Error;
+use super::error::Backoff;
+use crate::api::{DataRetentionPolicy, DataSource};
+use crate::metrics::Metrics;
+use crate::plan::settings::WorkerSettings;
+
+/// A policy that may not be readable.
+pub type GuardedPolicy = DeserializeGuard<DataRetentionPolicy>;
+/// A source that may not be readable.
+pub type GuardedSource = DeserializeGuard<DataSource>;
+
+/// Everything a reconcile needs.
+pub struct Context {
+    /// The cluster.
+    pub client: Client,
+    /// How workers are made.
+    pub worker: WorkerSettings,
+    /// Counters and histograms.
+    pub metrics: Arc<Metrics>,
+    /// What is known of all policies and sources.
+    pub stores: Stores,
+    /// Signs of life.
+    pub health: Arc<Health>,
+    /// Whether this replica may write.
+    pub may_write: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// The time.
+    pub now: fn() -> Timestamp,
+    /// Name of this replica, in events.
+    pub instance: String,
+    /// Pauses after failures.
+    pub backoff: Mutex<Backoff>,
+}
+
+impl Context {
+    /// Refuses to go on when this replica no longer leads.
+    pub fn ensure_leading(&self) -> Result<(), Error> {
+        if (self.may_write)() {
+            Ok(())
+        } else {
+            Err(Error::NotLeading)
+        }
+    }
+}
+
+/// The caches of all scopes that are watched.
+#[derive(Clone, Default)]
+pub struct Stores {
+    /// Policies.
+    pub policies: Vec<Store<GuardedPolicy>>,
+    /// Sources.
+    pub sources: Vec<Store<GuardedSource>>,
+}
+
+impl Stores {
+    /// Every readable policy.
+    #[must_use]
+    pub fn policies(&self) -> Vec<Arc<GuardedPolicy>> {
+        self.policies.iter().flat_map(Store::state).collect()
+    }
+
+    /// The `DataSource` of a name, if it is there and readable.
+    #[must_use]
+    pub fn source(&self, namespace: &str, name: &str) -> Option<Arc<GuardedSource>> {
+        let reference = ObjectRef::new(name).within(namespace);
+        self.sources.iter().find_map(|store| store.get(&reference))
+    }
+}
+
+/// When the reconcile loop last showed a sign of life.
+#[derive(Debug, Default)]
+pub struct Health {
+    started: AtomicI64,
+    finished: AtomicI64,
+}
+
+impl Health {
+    /// A reconcile that takes longer than this is stuck. Every request has its own, much shorter limit.
+    const STUCK_SECONDS: i64 = 600;
+
+    /// A reconcile begins.
+    pub fn begin(&self, now: Timestamp) {
+        self.started.store(now.as_second(), Ordering::Relaxed);
+    }
+
+    /// A reconcile has come to its end.
+    pub fn end(&self, now: Timestamp) {
+        self.finished.store(now.as_second(), Ordering::Relaxed);
+    }
+
+    /// Whether reconciles begin and do not end.
+    #[must_use]
+    pub fn is_stuck(&self, now: Timestamp) -> bool {
+        let (started, finished) = (
+            self.started.load(Ordering::Relaxed),
+            self.finished.load(Ordering::Relaxed),
+        );
+        started > finished && now.as_second() - started > Self::STUCK_SECONDS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reconcile_that_does_not_end_is_noticed_and_a_quiet_hour_is_not() {
+        let start: Timestamp = "2026-11-22T05:00:00Z".parse().unwrap();
+        let hour = jiff::SignedDuration::from_hours(1);
+        let health = Health::default();
+        assert!(!health.is_stuck(start));
+        health.begin(start);
+        assert!(!health.is_stuck(start + jiff::SignedDuration::from_secs(60)));
+        assert!(health.is_stuck(start + hour));
+        health.end(start);
+        assert!(!health.is_stuck(start + hour));
+    }
+}

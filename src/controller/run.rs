@@ -1,0 +1,302 @@
+//! Starts the controllers of every watched scope and lets them run until they are told to stop.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, Shared};
+use futures::{FutureExt as _, StreamExt as _};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::api::Api;
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::{Action, Controller};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::{controller, watcher};
+use kube::{Client, Resource, ResourceExt as _};
+
+use super::context::{GuardedPolicy, GuardedSource};
+use super::jobs::label;
+use super::{Context, Error, Stores, data_retention_policy, data_source, events};
+use crate::contract::STOP_CONFIG_MAP;
+use crate::plan::naming::{self, LABEL_POLICY, label_value};
+use crate::plan::sharing::tables;
+use crate::plan::transitions::Transition;
+
+/// Reconciles of one kind at the same time.
+const CONCURRENCY: u16 = 8;
+/// Changes within this time make one reconcile.
+const DEBOUNCE: Duration = Duration::from_millis(500);
+/// Pause after a refusal: rights do not come back within seconds.
+const FORBIDDEN_PAUSE: Duration = Duration::from_mins(5);
+
+/// Which namespaces are watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scopes {
+    /// The whole cluster.
+    All,
+    /// These only.
+    Namespaces(Vec<String>),
+}
+
+impl Scopes {
+    fn apis<K>(&self, client: &Client) -> Vec<Api<K>>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        match self {
+            Self::All => vec![Api::all(client.clone())],
+            Self::Namespaces(names) => names.iter().map(|name| Api::namespaced(client.clone(), name)).collect(),
+        }
+    }
+}
+
+/// A signal to stop that everybody can wait for.
+pub type Shutdown = Shared<BoxFuture<'static, ()>>;
+
+/// Runs every controller until `shutdown`. `context` gets the caches that these controllers fill.
+pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: impl FnOnce(Stores) -> Arc<Context>) {
+    let policies: Vec<Controller<GuardedPolicy>> = scopes.apis(&client).into_iter().map(controller).collect();
+    let sources: Vec<Controller<GuardedSource>> = scopes.apis(&client).into_iter().map(controller).collect();
+    let stores = Stores {
+        policies: policies.iter().map(Controller::store).collect(),
+        sources: sources.iter().map(Controller::store).collect(),
+    };
+    let context = context(stores.clone());
+    let mut running: Vec<BoxFuture<'static, ()>> = Vec::new();
+    let per_scope = policies.into_iter().zip(sources).enumerate();
+    for (index, (policies, sources)) in per_scope {
+        let watched = Watched {
+            client: &client,
+            scopes,
+            index,
+            stores: &stores,
+        };
+        let policies = watched.by_policies(policies).graceful_shutdown_on(shutdown.clone());
+        let sources = watched.by_sources(sources).graceful_shutdown_on(shutdown.clone());
+        running.push(
+            drive(
+                policies,
+                data_retention_policy::reconcile,
+                "DataRetentionPolicy",
+                context.clone(),
+                stores.clone(),
+            )
+            .boxed(),
+        );
+        running.push(
+            drive(
+                sources,
+                data_source::reconcile,
+                "DataSource",
+                context.clone(),
+                stores.clone(),
+            )
+            .boxed(),
+        );
+    }
+    futures::future::join_all(running).await;
+}
+
+fn controller<K>(api: Api<K>) -> Controller<K>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
+{
+    Controller::new(api, watcher::Config::default()).with_config(
+        controller::Config::default()
+            .concurrency(CONCURRENCY)
+            .debounce(DEBOUNCE),
+    )
+}
+
+/// What each controller looks at besides its own kind, in one scope.
+struct Watched<'a> {
+    client: &'a Client,
+    scopes: &'a Scopes,
+    index: usize,
+    stores: &'a Stores,
+}
+
+impl Watched<'_> {
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        let mut apis = self.scopes.apis(self.client);
+        apis.swap_remove(self.index)
+    }
+
+    fn by_policies(&self, controller: Controller<GuardedPolicy>) -> Controller<GuardedPolicy> {
+        let managed = || watcher::Config::default().labels(&naming::managed_selector());
+        let stop = watcher::Config::default().fields(&format!("metadata.name={STOP_CONFIG_MAP}"));
+        let own = controller.store();
+        let (of_jobs, of_sources, of_stops) = (own.clone(), own.clone(), own.clone());
+        let neighbours = self.stores.clone();
+        controller
+            .owns::<PartialObjectMeta<CronJob>>(self.api_of_metadata(), managed())
+            .owns::<PartialObjectMeta<ConfigMap>>(self.api_of_metadata(), managed())
+            .owns::<PartialObjectMeta<NetworkPolicy>>(self.api_of_metadata(), managed())
+            // Jobs belong to the CronJob, so their policy is told by a label.
+            .watches::<PartialObjectMeta<Job>, _>(self.api_of_metadata(), managed(), move |job| {
+                policies_of_label(&of_jobs, &job)
+            })
+            .watches::<GuardedSource, _>(self.api(), watcher::Config::default(), move |source| {
+                policies_of_source(&of_sources, &source)
+            })
+            .watches::<PartialObjectMeta<ConfigMap>, _>(self.api_of_metadata(), stop, move |stop| {
+                policies_of_namespace(&of_stops, &stop.namespace().unwrap_or_default())
+            })
+            .watches::<GuardedPolicy, _>(self.api(), watcher::Config::default(), move |policy| {
+                policies_beside(&neighbours, &policy)
+            })
+    }
+
+    fn by_sources(&self, controller: Controller<GuardedSource>) -> Controller<GuardedSource> {
+        controller.watches::<GuardedPolicy, _>(self.api(), watcher::Config::default(), |policy| {
+            let policy = policy.0.ok()?;
+            let namespace = policy.namespace()?;
+            Some(ObjectRef::new(&policy.spec.data_source_ref.name).within(&namespace))
+        })
+    }
+
+    fn api_of_metadata<K>(&self) -> Api<PartialObjectMeta<K>>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        self.api()
+    }
+}
+
+fn policies_of_namespace(store: &Store<GuardedPolicy>, namespace: &str) -> Vec<ObjectRef<GuardedPolicy>> {
+    references(store, |policy| policy.namespace().as_deref() == Some(namespace))
+}
+
+fn policies_of_label<K: Resource>(store: &Store<GuardedPolicy>, object: &K) -> Vec<ObjectRef<GuardedPolicy>> {
+    let (namespace, value) = (object.namespace(), label(object, LABEL_POLICY));
+    references(store, |policy| {
+        policy.namespace() == namespace && Some(label_value(&policy.name_any())) == value
+    })
+}
+
+fn policies_of_source(store: &Store<GuardedPolicy>, source: &GuardedSource) -> Vec<ObjectRef<GuardedPolicy>> {
+    let (namespace, name) = (source.namespace(), source.name_any());
+    references(store, |policy| {
+        policy.namespace() == namespace
+            && policy
+                .0
+                .as_ref()
+                .is_ok_and(|policy| policy.spec.data_source_ref.name == name)
+    })
+}
+
+/// The policies that share a table with the one that changed: they must say so too.
+fn policies_beside(stores: &Stores, changed: &GuardedPolicy) -> Vec<ObjectRef<GuardedPolicy>> {
+    let tables_of = |policy: &GuardedPolicy| {
+        let policy = policy.0.as_ref().ok()?;
+        let source = stores.source(&policy.namespace()?, &policy.spec.data_source_ref.name)?;
+        Some(tables(policy, source.0.as_ref().ok()?))
+    };
+    let Some(own) = tables_of(changed) else {
+        return Vec::new();
+    };
+    stores
+        .policies()
+        .iter()
+        .filter(|other| other.uid() != changed.uid())
+        .filter(|other| tables_of(other).is_some_and(|other| !other.is_disjoint(&own)))
+        .map(|other| ObjectRef::from_obj(other.as_ref()))
+        .collect()
+}
+
+fn references(store: &Store<GuardedPolicy>, wanted: impl Fn(&GuardedPolicy) -> bool) -> Vec<ObjectRef<GuardedPolicy>> {
+    store
+        .state()
+        .iter()
+        .filter(|policy| wanted(policy))
+        .map(|policy| ObjectRef::from_obj(policy.as_ref()))
+        .collect()
+}
+
+/// Runs one controller: waits until every cache is filled, so that nothing is decided on half of what is known, then
+/// reconciles, measures, and turns failures into pauses.
+async fn drive<K, F>(
+    controller: Controller<K>,
+    reconcile: fn(Arc<K>, Arc<Context>) -> F,
+    kind: &'static str,
+    context: Arc<Context>,
+    stores: Stores,
+) where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
+    F: Future<Output = Result<Action, Error>> + Send + 'static,
+{
+    let reconciler = move |object: Arc<K>, context: Arc<Context>| {
+        let stores = stores.clone();
+        async move {
+            filled(&stores).await;
+            let begin = (context.now)();
+            context.health.begin(begin);
+            let timer = std::time::Instant::now();
+            let result = reconcile(object.clone(), context.clone()).await;
+            context.health.end((context.now)());
+            context.metrics.reconciled(
+                kind,
+                result.as_ref().map_or_else(Error::result_word, |_| "success"),
+                timer.elapsed(),
+            );
+            match result {
+                Ok(action) => Ok::<Action, Error>(action),
+                Err(error) => Ok(after_failure(&context, object.as_ref(), kind, &error).await),
+            }
+        }
+    };
+    controller
+        .run(reconciler, |_, _, _| Action::requeue(FORBIDDEN_PAUSE), context)
+        .for_each(|outcome| {
+            if let Err(error) = outcome {
+                match error {
+                    controller::Error::ObjectNotFound(_) => {}
+                    other => tracing::warn!(kind, error = %other, "a watch was interrupted; it is taken up again"),
+                }
+            }
+            std::future::ready(())
+        })
+        .await;
+}
+
+async fn filled(stores: &Stores) {
+    // An error here means that the controllers are being stopped.
+    for store in &stores.policies {
+        let _ = store.wait_until_ready().await;
+    }
+    for store in &stores.sources {
+        let _ = store.wait_until_ready().await;
+    }
+}
+
+async fn after_failure<K>(context: &Context, object: &K, kind: &'static str, error: &Error) -> Action
+where
+    K: Resource<DynamicType = ()>,
+{
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let pause = context.backoff.lock().await.failed(object);
+    if error.is_conflict() {
+        tracing::debug!(kind, %namespace, %name, error = %error.chain(), "somebody else wrote in between; looking again");
+        return Action::requeue(Duration::from_secs(1));
+    }
+    tracing::warn!(kind, %namespace, %name, error = %error.chain(), "the reconcile failed; it is tried again");
+    if error.is_forbidden() {
+        let transition = Transition {
+            warning: true,
+            reason: "Forbidden".to_owned(),
+            note: format!(
+                "{}; give the operator's service account this right (helm upgrade does)",
+                error.chain()
+            ),
+        };
+        events::publish(context, &object.object_ref(&()), transition).await;
+        return Action::requeue(FORBIDDEN_PAUSE);
+    }
+    Action::requeue(pause)
+}

@@ -1,0 +1,184 @@
+//! What every run of a worker has in common: a restricted pod without a token, which cannot write but to its store.
+
+use k8s_openapi::api::batch::v1::{
+    JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule,
+};
+use k8s_openapi::api::core::v1::{
+    Capabilities, ConfigMapVolumeSource, Container, EnvVar, EnvVarSource, KeyToPath, ObjectFieldSelector,
+    PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, SecretVolumeSource,
+    SecurityContext, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use super::run_metadata;
+use crate::contract::{CA_PATH, CREDENTIALS_DIRECTORY, EXIT_CONFIGURATION, PLAN_PATH, STOP_CONFIG_MAP, STOP_DIRECTORY};
+use crate::plan::naming;
+use crate::plan::settings::WorkerSettings;
+use crate::plan::work_plan::Planned;
+
+/// Name of the container.
+const CONTAINER: &str = "worker";
+/// User and group of the worker: `nonroot` of the usual minimal images.
+const USER: i64 = 65_532;
+/// Tries after the first for faults that may pass.
+const BACKOFF_LIMIT: i32 = 2;
+
+/// The Job of a run.
+pub(super) fn job_spec(planned: &Planned, settings: &WorkerSettings, arguments: &[&str]) -> JobSpec {
+    JobSpec {
+        active_deadline_seconds: Some(planned.validated.active_deadline_seconds),
+        backoff_limit: Some(BACKOFF_LIMIT),
+        pod_failure_policy: Some(PodFailurePolicy {
+            rules: vec![PodFailurePolicyRule {
+                action: "FailJob".to_owned(),
+                on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
+                    container_name: Some(CONTAINER.to_owned()),
+                    operator: "In".to_owned(),
+                    values: vec![i32::from(EXIT_CONFIGURATION)],
+                }),
+                on_pod_conditions: None,
+            }],
+        }),
+        template: PodTemplateSpec {
+            metadata: Some(run_metadata(planned)),
+            spec: Some(pod_spec(planned, settings, arguments)),
+        },
+        ..JobSpec::default()
+    }
+}
+
+fn pod_spec(planned: &Planned, settings: &WorkerSettings, arguments: &[&str]) -> PodSpec {
+    let volumes = volumes(planned);
+    PodSpec {
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        restart_policy: Some("Never".to_owned()),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: Some(USER),
+            run_as_group: Some(USER),
+            fs_group: Some(USER),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".to_owned(),
+                localhost_profile: None,
+            }),
+            ..PodSecurityContext::default()
+        }),
+        containers: vec![Container {
+            name: CONTAINER.to_owned(),
+            image: Some(settings.image.clone()),
+            image_pull_policy: Some(settings.image_pull_policy.clone()),
+            args: Some(arguments.iter().map(|argument| (*argument).to_owned()).collect()),
+            env: Some(vec![EnvVar {
+                name: "PRIVACY_OPERATOR_RUN".to_owned(),
+                value_from: Some(EnvVarSource {
+                    field_ref: Some(ObjectFieldSelector {
+                        api_version: Some("v1".to_owned()),
+                        field_path: format!("metadata.labels['{}']", naming::LABEL_JOB_NAME),
+                    }),
+                    ..EnvVarSource::default()
+                }),
+                ..EnvVar::default()
+            }]),
+            resources: Some(resources(settings)),
+            security_context: Some(SecurityContext {
+                allow_privilege_escalation: Some(false),
+                read_only_root_filesystem: Some(true),
+                capabilities: Some(Capabilities {
+                    drop: Some(vec!["ALL".to_owned()]),
+                    add: None,
+                }),
+                ..SecurityContext::default()
+            }),
+            termination_message_policy: Some("File".to_owned()),
+            volume_mounts: Some(volumes.iter().map(|(_, mount)| mount.clone()).collect()),
+            ..Container::default()
+        }],
+        volumes: Some(volumes.into_iter().map(|(volume, _)| volume).collect()),
+        ..PodSpec::default()
+    }
+}
+
+fn resources(settings: &WorkerSettings) -> ResourceRequirements {
+    let list = |cpu: &str, memory: &str| {
+        [("cpu", cpu), ("memory", memory)]
+            .into_iter()
+            .filter(|(_, quantity)| !quantity.is_empty())
+            .map(|(name, quantity)| (name.to_owned(), Quantity(quantity.to_owned())))
+            .collect()
+    };
+    ResourceRequirements {
+        requests: Some(list(&settings.cpu_request, &settings.memory_request)),
+        limits: Some(list(&settings.cpu_limit, &settings.memory_limit)),
+        claims: None,
+    }
+}
+
+/// The plan, the credentials, the certificate authority and the stop `ConfigMap`, each with its mount. All but the plan
+/// are optional: the worker says by name what is missing, while a pod would wait without a word.
+fn volumes(planned: &Planned) -> Vec<(Volume, VolumeMount)> {
+    let plan = Volume {
+        name: "plan".to_owned(),
+        config_map: Some(ConfigMapVolumeSource {
+            name: naming::config_map(&planned.validated.name, &planned.plan_hash),
+            ..ConfigMapVolumeSource::default()
+        }),
+        ..Volume::default()
+    };
+    let credentials = secret("credentials", &planned.validated.credentials_secret, None);
+    let stop = Volume {
+        name: "stop".to_owned(),
+        config_map: Some(ConfigMapVolumeSource {
+            name: STOP_CONFIG_MAP.to_owned(),
+            optional: Some(true),
+            ..ConfigMapVolumeSource::default()
+        }),
+        ..Volume::default()
+    };
+    let mut volumes = vec![
+        mounted(plan, directory(PLAN_PATH)),
+        mounted(credentials, CREDENTIALS_DIRECTORY),
+        mounted(stop, STOP_DIRECTORY),
+    ];
+    if let Some((name, key)) = &planned.validated.store.ca_secret {
+        let item = KeyToPath {
+            key: key.clone(),
+            path: file_name(CA_PATH).to_owned(),
+            mode: None,
+        };
+        volumes.push(mounted(secret("ca", name, Some(item)), directory(CA_PATH)));
+    }
+    volumes
+}
+
+fn secret(volume: &str, secret: &str, item: Option<KeyToPath>) -> Volume {
+    Volume {
+        name: volume.to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(secret.to_owned()),
+            items: item.map(|item| vec![item]),
+            // Readable for the worker's group only.
+            default_mode: Some(0o440),
+            optional: Some(true),
+        }),
+        ..Volume::default()
+    }
+}
+
+fn mounted(volume: Volume, path: &str) -> (Volume, VolumeMount) {
+    let mount = VolumeMount {
+        name: volume.name.clone(),
+        mount_path: path.to_owned(),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    };
+    (volume, mount)
+}
+
+fn directory(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(directory, _)| directory)
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}

@@ -1,0 +1,139 @@
+//! What a `DataSource` says of itself: whether its declaration is usable, and how the runs of its policies found it.
+
+use jiff::Timestamp;
+
+use super::conditions::{Judgement, Truth, merge};
+use super::reasons;
+use super::validate::source::check;
+use crate::api::data_source::DataSourceStatus;
+use crate::api::status::StoreStatus;
+use crate::api::{DataRetentionPolicy, DataSource};
+
+/// The new status. `policies` are those of its namespace that refer to it.
+#[must_use]
+pub fn status(source: &DataSource, policies: &[&DataRetentionPolicy], now: Timestamp) -> DataSourceStatus {
+    let old = source.status.clone().unwrap_or_default();
+    let looks = policies
+        .iter()
+        .filter_map(|policy| policy.status.as_ref().and_then(|status| status.store.as_ref()));
+    let newest = looks.clone().max_by_key(|look| look.looked_at.0);
+    let newest_reached = looks
+        .filter(|look| look.problem.is_none())
+        .max_by_key(|look| look.looked_at.0);
+    DataSourceStatus {
+        observed_generation: source.metadata.generation,
+        engine: Some("PostgreSQL".to_owned()),
+        server_version: newest_reached
+            .and_then(|look| look.server_version.clone())
+            .or(old.server_version),
+        last_reached_at: newest_reached
+            .map(|look| look.looked_at.clone())
+            .or(old.last_reached_at),
+        datasets: i64::try_from(source.spec.datasets.len()).unwrap_or(i64::MAX),
+        policies: i64::try_from(policies.len()).unwrap_or(i64::MAX),
+        conditions: merge(
+            &old.conditions,
+            vec![ready(source), reachable(newest)],
+            source.metadata.generation,
+            now,
+        ),
+    }
+}
+
+fn ready(source: &DataSource) -> Judgement {
+    let mistakes = check(source);
+    match mistakes.first() {
+        None => Judgement::new(reasons::READY, true, reasons::ACCEPTED, "the declaration is usable"),
+        Some(first) => {
+            let texts: Vec<String> = mistakes.iter().map(super::validated::Invalid::text).collect();
+            Judgement::new(reasons::READY, false, first.reason, texts.join(". "))
+        }
+    }
+}
+
+fn reachable(newest: Option<&StoreStatus>) -> Judgement {
+    match newest {
+        None => Judgement::new(
+            reasons::REACHABLE,
+            Truth::Unknown,
+            reasons::NO_RUN_YET,
+            "no run of a policy has reported on this store yet",
+        ),
+        Some(StoreStatus {
+            problem: Some(problem), ..
+        }) => Judgement::new(reasons::REACHABLE, false, &problem.reason, problem.message.clone()),
+        Some(_) => Judgement::new(
+            reasons::REACHABLE,
+            true,
+            reasons::REACHED,
+            "the last run reached the store",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+    use crate::api::status::{DataRetentionPolicyStatus, ProblemStatus};
+    use crate::plan::conditions::find;
+    use crate::plan::fixtures;
+
+    fn policy(at: &str, problem: Option<&str>) -> DataRetentionPolicy {
+        let mut policy = fixtures::policy();
+        policy.status = Some(DataRetentionPolicyStatus {
+            store: Some(StoreStatus {
+                looked_at: Time(at.parse().unwrap()),
+                server_version: problem.is_none().then(|| "15.13".to_owned()),
+                problem: problem.map(|reason| ProblemStatus {
+                    reason: reason.to_owned(),
+                    ..ProblemStatus::default()
+                }),
+            }),
+            ..DataRetentionPolicyStatus::default()
+        });
+        policy
+    }
+
+    #[test]
+    fn before_the_first_run_it_does_not_claim_to_be_reachable() {
+        let status = status(&fixtures::source(), &[], fixtures::now());
+        assert_eq!(find(&status.conditions, reasons::REACHABLE).unwrap().status, "Unknown");
+        assert_eq!(find(&status.conditions, reasons::READY).unwrap().status, "True");
+        assert_eq!((status.datasets, status.policies), (2, 0));
+    }
+
+    #[test]
+    fn the_newest_look_decides_and_the_last_success_is_remembered() {
+        let reached = policy("2026-11-22T03:00:00Z", None);
+        let failed = policy("2026-11-22T04:00:00Z", Some("AuthenticationFailed"));
+        let status = status(&fixtures::source(), &[&failed, &reached], fixtures::now());
+        let condition = find(&status.conditions, reasons::REACHABLE).unwrap();
+        assert_eq!(
+            (condition.status.as_str(), condition.reason.as_str()),
+            ("False", "AuthenticationFailed")
+        );
+        assert_eq!(status.server_version.as_deref(), Some("15.13"));
+        assert_eq!(
+            status.last_reached_at.unwrap().0,
+            "2026-11-22T03:00:00Z".parse().unwrap()
+        );
+    }
+
+    #[test]
+    fn mistakes_in_the_declaration_are_all_named() {
+        let mut source = fixtures::source();
+        source.spec.datasets[0].table = "no_schema".to_owned();
+        source.spec.datasets[0].fields[1].time_zone = Some("Europe/Nowhere".to_owned());
+        let status = status(&source, &[], fixtures::now());
+        let ready = find(&status.conditions, reasons::READY).unwrap();
+        assert_eq!(ready.status, "False");
+        assert!(
+            ready.message.contains("spec.datasets[access-log].table"),
+            "{}",
+            ready.message
+        );
+        assert!(ready.message.contains("Europe/Nowhere"), "{}", ready.message);
+    }
+}

@@ -1,0 +1,89 @@
+//! Types and reasons of conditions, in one place. Reasons that come from a work report are words of
+//! [`crate::contract::Reason`].
+
+/// The policy or source is understood and acted upon.
+pub const READY: &str = "Ready";
+/// Every rule keeps its promise, by the clock.
+pub const PROMISE_KEPT: &str = "PromiseKept";
+/// Disposal stopped on purpose: by a limit, by hand, or because more would go than was said.
+pub const HALTED: &str = "Halted";
+/// A `Maximum` cannot be promised with so rare a schedule.
+pub const SCHEDULE_TOO_COARSE: &str = "ScheduleTooCoarse";
+/// A ground has no end: by it nothing is ever due.
+pub const INDETERMINATE: &str = "Indeterminate";
+/// A number is the deployer's, the published policy has none.
+pub const PARAMETERISED: &str = "Parameterised";
+/// No `NetworkPolicy` holds the worker.
+pub const EGRESS_OPEN: &str = "EgressOpen";
+/// Another policy of the namespace has rules for the same table.
+pub const SHARED_DATASET: &str = "SharedDataset";
+/// A policy of another namespace has rules for the same table.
+pub const SHARED_STORE: &str = "SharedStore";
+/// A `DataSource` was reached by the last run.
+pub const REACHABLE: &str = "Reachable";
+
+/// Accepted and running on its schedule.
+pub const ACCEPTED: &str = "Accepted";
+/// Accepted, and suspended by `spec.suspend`.
+pub const SUSPENDED: &str = "Suspended";
+/// A change waits until the runs of the old plan have ended.
+pub const CHANGING: &str = "Changing";
+/// The `DataSource` does not exist.
+pub const UNKNOWN_DATA_SOURCE: &str = "UnknownDataSource";
+/// The `DataSource` itself is invalid.
+pub const INVALID_DATA_SOURCE: &str = "InvalidDataSource";
+/// The dataset is not in the `DataSource`.
+pub const UNKNOWN_DATASET: &str = "UnknownDataset";
+/// A duration cannot be read or is out of range.
+pub const INVALID_DURATION: &str = "InvalidDuration";
+/// A zone is not known.
+pub const INVALID_TIME_ZONE: &str = "InvalidTimeZone";
+/// A schedule cannot be read.
+pub const INVALID_SCHEDULE: &str = "InvalidSchedule";
+/// A name of a table or column cannot be one.
+pub const INVALID_IDENTIFIER: &str = "InvalidIdentifier";
+/// A value of a condition, mask or approval cannot be read.
+pub const INVALID_VALUE: &str = "InvalidValue";
+/// Two things have one name.
+pub const DUPLICATE_NAME: &str = "DuplicateName";
+/// An address range cannot be read.
+pub const INVALID_ADDRESS_RANGE: &str = "InvalidAddressRange";
+/// Two datasets name one table.
+pub const DUPLICATE_TABLE: &str = "DuplicateTable";
+/// A mask or set writes a column by which rows are judged.
+pub const COLUMN_IN_USE: &str = "ColumnInUse";
+/// Two rules of one policy delete from one table.
+pub const TWO_DELETES: &str = "TwoDeletes";
+/// The work plan does not fit into a `ConfigMap`.
+pub const PLAN_TOO_LARGE: &str = "PlanTooLarge";
+/// An object of the needed name belongs to somebody else.
+pub const FOREIGN_OBJECT: &str = "ForeignObject";
+/// A worker's pod does not start.
+pub const WORKER_STUCK: &str = "WorkerStuck";
+/// The API server refused an object.
+pub const OBJECT_REFUSED: &str = "ObjectRefused";
+
+/// Every rule is on time.
+pub const ON_TIME: &str = "OnTime";
+/// Rows stayed longer than promised.
+pub const OVERDUE: &str = "Overdue";
+/// Rows stayed longer than promised, and the mode is Observe.
+pub const ONLY_OBSERVING: &str = "OnlyObserving";
+/// No run has reported since the rules were accepted.
+pub const NEVER_RAN: &str = "NeverRan";
+/// The last time that nothing was due is too long ago.
+pub const NO_RECENT_RUN: &str = "NoRecentRun";
+/// Rows are due, none of them overdue, and no run has finished with them.
+pub const BACKLOG_REMAINING: &str = "BacklogRemaining";
+/// The last run ended without a report.
+pub const NO_REPORT: &str = "NoReport";
+/// The condition does not apply.
+pub const NOT_APPLICABLE: &str = "NotApplicable";
+/// A run halted by a limit.
+pub const LIMIT_EXCEEDED: &str = "LimitExceeded";
+/// The stop `ConfigMap` exists.
+pub const STOPPED_BY_HAND: &str = "StoppedByHand";
+/// No policy's run has reported on the store yet.
+pub const NO_RUN_YET: &str = "NoRunYet";
+/// The last run reached the store.
+pub const REACHED: &str = "Reached";

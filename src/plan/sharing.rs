@@ -1,0 +1,121 @@
+//! Which policies speak of the same table.
+
+use std::collections::BTreeSet;
+
+use kube::ResourceExt as _;
+
+use crate::api::{DataRetentionPolicy, DataSource};
+use crate::domain::identifier::TableName;
+
+/// A table, wherever it is named.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TableIdentity {
+    host: String,
+    port: i32,
+    database: String,
+    /// `schema.table`.
+    pub table: String,
+}
+
+/// Another policy that has rules for a table of this one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Neighbour {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The table.
+    pub table: String,
+}
+
+/// The tables of a policy. What cannot be read is left out: it makes the policy invalid by itself.
+#[must_use]
+pub fn tables(policy: &DataRetentionPolicy, source: &DataSource) -> BTreeSet<TableIdentity> {
+    let postgres = &source.spec.postgres;
+    let host = normal_host(&postgres.host, &source.namespace().unwrap_or_default());
+    policy
+        .spec
+        .rules
+        .iter()
+        .filter_map(|rule| source.spec.datasets.iter().find(|dataset| dataset.name == rule.dataset))
+        .filter_map(|dataset| TableName::parse(&dataset.table).ok())
+        .map(|table| TableIdentity {
+            host: host.clone(),
+            port: postgres.port,
+            database: postgres.database.clone(),
+            table: table.to_string(),
+        })
+        .collect()
+}
+
+/// The ways to write the name of a Service, brought to one: `db`, `db.shop`, `db.shop.svc` and
+/// `db.shop.svc.cluster.local.` are the same in namespace `shop`.
+fn normal_host(host: &str, namespace: &str) -> String {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let host = host.strip_suffix(".cluster.local").unwrap_or(&host);
+    let host = host.strip_suffix(".svc").unwrap_or(host);
+    if host.contains('.') || host.contains(':') {
+        host.to_owned()
+    } else {
+        format!("{host}.{namespace}")
+    }
+}
+
+/// Those of `others` that share a table with `policy`.
+#[must_use]
+pub fn neighbours<'a>(
+    policy: &DataRetentionPolicy,
+    source: &DataSource,
+    others: impl Iterator<Item = (&'a DataRetentionPolicy, &'a DataSource)>,
+) -> Vec<Neighbour> {
+    let own = tables(policy, source);
+    let mut found: Vec<Neighbour> = others
+        .filter(|(other, _)| (other.name_any(), other.namespace()) != (policy.name_any(), policy.namespace()))
+        .flat_map(|(other, other_source)| {
+            let shared: Vec<Neighbour> = tables(other, other_source)
+                .intersection(&own)
+                .map(|table| Neighbour {
+                    namespace: other.namespace().unwrap_or_default(),
+                    name: other.name_any(),
+                    table: table.table.clone(),
+                })
+                .collect();
+            shared
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fixtures;
+
+    #[test]
+    fn one_service_written_in_four_ways_is_one_host() {
+        for host in ["db", "db.shop", "db.shop.svc", "DB.shop.svc.cluster.local."] {
+            assert_eq!(normal_host(host, "shop"), "db.shop", "{host}");
+        }
+        assert_ne!(normal_host("db", "shop"), normal_host("db", "crm"));
+    }
+
+    #[test]
+    fn policies_that_name_one_table_find_each_other_and_others_do_not() {
+        let source = fixtures::source();
+        let first = fixtures::policy();
+        let mut second = fixtures::policy();
+        second.metadata.name = Some("second".to_owned());
+        let mut third = second.clone();
+        third.metadata.name = Some("third".to_owned());
+        third.spec.rules[0].dataset = "accounts".to_owned();
+        third.spec.rules.truncate(1);
+        let all = [&first, &second, &third];
+        let found = neighbours(&first, &source, all.into_iter().map(|policy| (policy, &source)));
+        assert_eq!(
+            found.iter().map(|found| found.name.as_str()).collect::<Vec<_>>(),
+            ["second"]
+        );
+        assert_eq!(found[0].table, "public.access_log");
+    }
+}
