@@ -1,7 +1,7 @@
 //! What makes a `DataSource` usable, judged without the store.
 
-use std::collections::{HashMap, HashSet};
 use core::net::IpAddr;
+use std::collections::{HashMap, HashSet};
 
 use super::{Invalid, reasons};
 use crate::api::DataSource;
