@@ -237,8 +237,8 @@ reasons! {
     NotNullable, true, "the column is NOT NULL: mask it another way, or drop the constraint";
     /// `TruncateIp` on a column that cannot hold an address.
     NotAnAddress, true, "use TruncateIp on inet, cidr or text columns";
-    /// The column is part of a key that other rows refer to, or is generated.
-    ColumnNotWritable, true, "choose a column that no foreign key refers to and that is not generated or an identity";
+    /// The column is part of a key that other rows refer to, decides about the partition, or is generated.
+    ColumnNotWritable, true, "choose a column that no foreign key refers to, that is not part of a partition key, and not generated or an identity";
     /// A trigger, a rule or a cascading foreign key would do more than the policy says.
     UndeclaredCascade, true, "nothing was changed; remove it from the table, or take the table off this policy";
     /// Row-level security would hide rows from the role.
@@ -262,7 +262,7 @@ reasons! {
     /// The server is too old.
     UnsupportedServer, true, "PostgreSQL 14 or later is needed";
     /// A pooler in transaction mode stands between.
-    PoolerDetected, true, "connect to the server itself, or to a pooler in session mode";
+    PoolerDetected, true, "connect to the server itself, or to a pooler in session mode that has options among its ignore_startup_parameters";
     /// The server is a standby or read-only.
     ReadOnlyStore, false, "name the primary server in the DataSource";
     /// Store and worker disagree about the time.

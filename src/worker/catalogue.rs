@@ -7,6 +7,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::connection::StoreError;
+use super::judge::quoted;
 use crate::contract::{Problem, Reason};
 use crate::domain::identifier::TableName;
 
@@ -85,20 +86,35 @@ pub struct Reference {
     pub columns: Vec<(String, String)>,
     /// The role may read its columns.
     pub may_select: bool,
+    /// The role may see what is in its schema.
+    pub may_use_schema: bool,
+    /// Row-level security would hide rows that point here.
+    pub hidden: bool,
 }
 
 const TABLE_SQL: &str = "
 SELECT c.oid::int8, c.relkind::text, c.reltuples::float8,
        c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid),
        row_security_active(c.oid),
-       has_table_privilege(c.oid, 'DELETE')
+       has_table_privilege(c.oid, 'DELETE'),
+       has_schema_privilege(n.oid, 'USAGE'),
+       c.relkind IN ('r', 'p') AND has_column_privilege(c.oid, 'ctid', 'SELECT'),
+       (SELECT min(format('%I.%I', fn.nspname, f.relname)) FROM pg_partition_tree(c.oid) l
+          JOIN pg_class f ON f.oid = l.relid JOIN pg_namespace fn ON fn.oid = f.relnamespace WHERE f.relkind = 'f')
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = $1 AND c.relname = $2";
 
 const COLUMNS_SQL: &str = "
+WITH RECURSIVE base AS (
+  SELECT t.oid AS type, t.oid AS base, t.typtype, t.typbasetype FROM pg_type t
+   WHERE t.oid IN (SELECT atttypid FROM pg_attribute WHERE attrelid = $1::int8::oid)
+  UNION ALL
+  SELECT base.type, t.oid, t.typtype, t.typbasetype FROM base JOIN pg_type t ON t.oid = base.typbasetype WHERE base.typtype = 'd')
 SELECT a.attname::text, n.nspname::text, b.typname::text, b.typtype::text,
        a.attnotnull,
-       a.attgenerated <> '' OR a.attidentity <> '',
+       a.attgenerated <> '' OR a.attidentity <> ''
+         OR EXISTS (SELECT FROM pg_partition_tree(a.attrelid) l JOIN pg_partitioned_table p ON p.partrelid = l.relid
+                      JOIN pg_attribute k ON k.attrelid = l.relid AND k.attname = a.attname AND k.attnum = ANY (p.partattrs)),
        EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.confrelid = a.attrelid AND a.attnum = ANY (f.confkey)),
        has_column_privilege(a.attrelid, a.attnum, 'SELECT'),
        has_column_privilege(a.attrelid, a.attnum, 'UPDATE'),
@@ -109,8 +125,8 @@ SELECT a.attname::text, n.nspname::text, b.typname::text, b.typtype::text,
           JOIN pg_namespace cn ON cn.oid = c.relnamespace AND cn.nspname = s.schemaname
          WHERE c.oid = a.attrelid AND s.attname = a.attname ORDER BY s.inherited DESC LIMIT 1)
   FROM pg_attribute a
-  JOIN pg_type t ON t.oid = a.atttypid
-  JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
+  JOIN base ON base.type = a.atttypid AND base.typtype <> 'd'
+  JOIN pg_type b ON b.oid = base.base
   JOIN pg_namespace n ON n.oid = b.typnamespace
  WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped";
 
@@ -134,7 +150,8 @@ WITH family AS (SELECT relid::oid AS oid FROM pg_partition_tree($1::int8::oid::r
 SELECT n.nspname::text, c.relname::text,
        array_agg(child.attname::text ORDER BY k.position),
        array_agg(parent.attname::text ORDER BY k.position),
-       bool_and(has_column_privilege(f.conrelid, child.attnum, 'SELECT'))
+       bool_and(has_column_privilege(f.conrelid, child.attnum, 'SELECT')),
+       has_schema_privilege(c.relnamespace, 'USAGE'), row_security_active(c.oid)
   FROM pg_constraint f
   JOIN pg_class c ON c.oid = f.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   CROSS JOIN LATERAL unnest(f.conkey, f.confkey) WITH ORDINALITY AS k (child_key, parent_key, position)
@@ -142,7 +159,7 @@ SELECT n.nspname::text, c.relname::text,
   JOIN pg_attribute parent ON parent.attrelid = f.confrelid AND parent.attnum = k.parent_key
  WHERE f.contype = 'f' AND f.confrelid IN (SELECT oid FROM family) AND f.conparentid = 0
    AND f.confdeltype IN ('a', 'r')
- GROUP BY f.oid, n.nspname, c.relname";
+ GROUP BY f.oid, n.nspname, c.relname, c.relnamespace, c.oid";
 
 /// Looks a table up and refuses what cannot be swept exactly. `field` names the rule's dataset in the spec.
 pub async fn table(client: &Client, name: &TableName, field: &str) -> Result<Table, Problem> {
@@ -170,8 +187,19 @@ pub async fn table(client: &Client, name: &TableName, field: &str) -> Result<Tab
         "f" => return unsupported("a foreign table"),
         _ => return unsupported("not a table"),
     }
+    if let Some(part) = row.get::<_, Option<String>>(8) {
+        let what = format!("in part elsewhere: its partition {part} is a foreign table");
+        return unsupported(&what);
+    }
     if row.get(4) {
         return Err(Problem::new(Reason::RowLevelSecurity, field, name.to_string()));
+    }
+    if !row.get::<_, bool>(6) {
+        return Err(Problem::new(Reason::MissingGrant, field, usage(name)));
+    }
+    if !row.get::<_, bool>(7) {
+        // The rows of a table are told apart by it, and a right on the other columns does not include it.
+        return Err(Problem::new(Reason::MissingGrant, field, select(name, &["ctid"])));
     }
     let mut table = Table {
         oid,
@@ -205,9 +233,8 @@ async fn columns(client: &Client, oid: i64) -> Result<BTreeMap<String, Column>, 
         .iter()
         .map(|row| {
             let (schema, type_name, type_type): (String, String, String) = (row.get(1), row.get(2), row.get(3));
-            let quote = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
             let column = Column {
-                cast: format!("{}.{}", quote(&schema), quote(&type_name)),
+                cast: format!("{}.{}", quoted(&schema), quoted(&type_name)),
                 kind: kind(&schema, &type_name, &type_type),
                 not_null: row.get(4),
                 computed: row.get(5),
@@ -253,9 +280,24 @@ async fn references(client: &Client, oid: i64) -> Result<Vec<Reference>, tokio_p
                 table: TableName::new(&schema, &name).ok()?,
                 columns: theirs.into_iter().zip(ours).collect(),
                 may_select: row.get(4),
+                may_use_schema: row.get(5),
+                hidden: row.get(6),
             })
         })
         .collect())
+}
+
+/// The statement that lets the role see what is in the table's schema.
+#[must_use]
+pub fn usage(table: &TableName) -> String {
+    format!("GRANT USAGE ON SCHEMA {}", table.schema.quoted())
+}
+
+/// The statement that lets the role read columns of the table.
+#[must_use]
+pub fn select(table: &TableName, columns: &[&str]) -> String {
+    let columns: Vec<String> = columns.iter().map(|column| quoted(column)).collect();
+    format!("GRANT SELECT ({}) ON {}", columns.join(", "), table.quoted())
 }
 
 impl Table {
@@ -267,8 +309,7 @@ impl Table {
             Problem::new(Reason::UnknownColumn, field, detail)
         })?;
         if !column.may_select {
-            let detail = format!("GRANT SELECT ({name}) ON {}", self.name);
-            return Err(Problem::new(Reason::MissingGrant, field, detail));
+            return Err(Problem::new(Reason::MissingGrant, field, select(&self.name, &[name])));
         }
         Ok(column)
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::catalogue::{Kind, Table};
-use super::judge::{Clock, row};
+use super::judge::{Clock, is_not_null, row};
 use super::sql::{Parameter, Sql};
 use super::time_column::TimeColumn;
 use crate::contract::{Condition, Operator, PlannedRule, Problem, Reason};
@@ -21,8 +21,8 @@ pub fn write(
     let column = row(&condition.column);
     let known = table.column(&condition.column, &format!("{field}.column"))?;
     match condition.operator {
-        Operator::Exists => sql.push(&format!("{column} IS NOT NULL")),
-        Operator::DoesNotExist => sql.push(&format!("{column} IS NULL")),
+        Operator::Exists => sql.push(&is_not_null(&column)),
+        Operator::DoesNotExist => sql.push(&format!("{column} IS NOT DISTINCT FROM NULL")),
         Operator::In | Operator::NotIn => {
             if !matches!(known.kind, Kind::Text | Kind::Plain) {
                 let detail = format!("column {} is of type {}", condition.column, known.cast);

@@ -15,17 +15,40 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::judge::quoted;
 use crate::contract::{Problem, Reason, Store};
 
 /// How long to wait for the server to answer when connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What every session is pinned to. `search_path`: a planted operator or function is never found. `row_security=off`: rows
-/// that a policy hides become an error. `enable_seqscan=off`, `jit=off`: batches keep to their window even when the
-/// statistics are stale.
-const SESSION_OPTIONS: &str = "-c search_path=pg_catalog,pg_temp -c row_security=off -c lock_timeout=100ms \
-     -c statement_timeout=5s -c idle_in_transaction_session_timeout=60s -c datestyle=ISO -c timezone=UTC \
-     -c enable_seqscan=off -c jit=off -c plan_cache_mode=force_custom_plan -c default_transaction_isolation=read\\ committed";
+/// What every session is pinned to. `search_path`: a planted operator or function is never found. `row_security`: rows
+/// that a policy hides become an error. `enable_seqscan`, `jit`: batches keep to their window even when the statistics are
+/// stale. `standard_conforming_strings`: our literals mean what they say. `client_min_messages`: what code of the tables'
+/// owners says is not even sent.
+pub const SESSION_SETTINGS: &[(&str, &str)] = &[
+    ("search_path", "pg_catalog,pg_temp"),
+    ("row_security", "off"),
+    ("lock_timeout", "100ms"),
+    ("statement_timeout", "5s"),
+    ("idle_in_transaction_session_timeout", "60s"),
+    ("datestyle", "ISO"),
+    ("timezone", "UTC"),
+    ("standard_conforming_strings", "on"),
+    ("client_min_messages", "error"),
+    ("enable_seqscan", "off"),
+    ("jit", "off"),
+    ("plan_cache_mode", "force_custom_plan"),
+    ("default_transaction_isolation", "read committed"),
+];
+
+/// The settings as start-up options.
+fn session_options() -> String {
+    let options = SESSION_SETTINGS.iter().map(|(name, value)| {
+        let value = value.replace(' ', "\\ ");
+        format!("-c {name}={value}")
+    });
+    options.collect::<Vec<_>>().join(" ")
+}
 
 /// User name and password. They are never shown.
 #[derive(Clone)]
@@ -129,7 +152,7 @@ pub async fn connect(
         .port(store.port)
         .dbname(&store.database)
         .user(&credentials.username)
-        .options(SESSION_OPTIONS)
+        .options(session_options())
         .application_name(application)
         .connect_timeout(CONNECT_TIMEOUT)
         .keepalives_idle(Duration::from_secs(15))
@@ -211,7 +234,11 @@ pub(crate) fn connect_problem(error: &tokio_postgres::Error, store: &Store) -> P
             "08P01" => (Reason::PoolerDetected, "postgres.host"),
             _ => (Reason::Unreachable, "postgres.host"),
         };
-        return Problem::new(reason, field, format!("SQLSTATE {code} from {place}"));
+        let detail = match reason {
+            Reason::MissingGrant => format!("GRANT CONNECT ON DATABASE {}", quoted(&store.database)),
+            _ => format!("SQLSTATE {code} from {place}"),
+        };
+        return Problem::new(reason, field, detail);
     }
     let mut source = error.source();
     while let Some(cause) = source {

@@ -1,7 +1,7 @@
 //! What happens to a due row: the statements that delete, mask and set.
 
 use super::catalogue::{Column, Kind};
-use super::judge::{Horizon, Judge, quoted, row};
+use super::judge::{Horizon, Judge, is_not_null, quoted, row};
 use super::sql::Sql;
 use super::time_column::TimeColumn;
 use crate::contract::{Action, Mask, MaskStrategy, Problem, Reason, Set};
@@ -52,7 +52,7 @@ pub fn mask_undone(sql: &mut Sql, judge: &Judge<'_>, mask: &Mask) -> Result<(), 
     match mask.strategy {
         MaskStrategy::Nullify => {
             masked(&mut Sql::default(), judge, mask)?;
-            sql.push(&format!("{column} IS NOT NULL"));
+            sql.push(&is_not_null(&column));
         }
         MaskStrategy::TruncateIp => {
             sql.push(&format!("{column} IS DISTINCT FROM "));
@@ -79,7 +79,7 @@ fn writable<'a>(judge: &'a Judge<'_>, name: &str, field: &str) -> Result<&'a Col
         return Err(Problem::new(Reason::ColumnNotWritable, field, format!("column {name}")));
     }
     if !column.may_update {
-        let detail = format!("GRANT UPDATE ({name}) ON {}", judge.table.name);
+        let detail = format!("GRANT UPDATE ({}) ON {}", quoted(name), judge.table.name.quoted());
         return Err(Problem::new(Reason::MissingGrant, field, detail));
     }
     Ok(column)

@@ -6,7 +6,7 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::catalogue::{Column, Kind, Table};
+use super::catalogue::{self, Column, Kind, Table};
 use super::condition;
 use super::sql::Sql;
 use super::time_column::TimeColumn;
@@ -82,23 +82,34 @@ impl Judge<'_> {
         if self.rule.action == Action::Delete {
             self.check_delete()?;
         }
-        Ok(())
+        super::disposal::statement(self).map(|_| ())
     }
 
     fn check_delete(&self) -> Result<(), Problem> {
         let grant = |what: String| Err(Problem::new(Reason::MissingGrant, self.field("then.delete"), what));
         if !self.table.may_delete {
-            return grant(format!("GRANT DELETE ON {}", self.table.name));
+            return grant(format!("GRANT DELETE ON {}", self.table.name.quoted()));
         }
         for reference in &self.table.references {
+            for (_, ours) in &reference.columns {
+                self.column(ours, &self.field("then.delete"))?;
+            }
+            let seen = "point here and keep their parent, which can only be seen with";
+            if !reference.may_use_schema {
+                return grant(format!(
+                    "rows of {} {seen} {}",
+                    reference.table,
+                    catalogue::usage(&reference.table)
+                ));
+            }
             if !reference.may_select {
                 let columns: Vec<&str> = reference.columns.iter().map(|(theirs, _)| theirs.as_str()).collect();
-                return grant(format!(
-                    "rows of {} point here and keep their parent, which can only be seen with GRANT SELECT ({}) ON {}",
-                    reference.table,
-                    columns.join(", "),
-                    reference.table
-                ));
+                let select = catalogue::select(&reference.table, &columns);
+                return grant(format!("rows of {} {seen} {select}", reference.table));
+            }
+            if reference.hidden {
+                let detail = format!("rows of {} point here", reference.table);
+                return Err(Problem::new(Reason::RowLevelSecurity, self.field("dataset"), detail));
             }
         }
         Ok(())
@@ -480,6 +491,12 @@ fn ground_field(rule: &PlannedRule, ground: &PlannedGround, part: &str) -> Strin
 #[must_use]
 pub fn row(column: &str) -> String {
     format!("t.{}", quoted(column))
+}
+
+/// The column holds a value. `IS NOT NULL` would be false for a composite value one of whose fields is NULL.
+#[must_use]
+pub fn is_not_null(column: &str) -> String {
+    format!("{column} IS DISTINCT FROM NULL")
 }
 
 /// A quoted column name, as it stands in a statement.

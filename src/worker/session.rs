@@ -1,22 +1,28 @@
 //! A session with the store in which a sweep is safe, or the reason why it is not.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::connection::{Credentials, StoreError, connect};
+use super::connection::{Credentials, SESSION_SETTINGS, StoreError, connect};
 use crate::contract::{Problem, Reason, WorkPlan};
 
 /// First half of every advisory lock's key, so that our locks meet no other application's: "priv" in ASCII.
 const LOCK_CLASS: i32 = 0x7072_6976;
 
-/// Second half of the key that detects a pooler. Object identifiers of tables are larger.
-const PROBE: i32 = 1;
+/// Which of two connections is asked for its server process, to detect a pooler: in no regular order, so that a pooler
+/// that takes turns does not look like two sessions.
+const PROBES: [bool; 8] = [false, true, true, false, false, true, false, true];
 
 /// Store and worker may disagree about the time by this much.
 const LARGEST_SKEW: SignedDuration = SignedDuration::from_secs(60);
+
+/// How often the lock of a table is tried, and how long between.
+const LOCK_ATTEMPTS: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 const OLDEST_SERVER: i32 = 140_000;
 
@@ -24,8 +30,6 @@ const FACTS_SQL: &str = "
 SELECT current_setting('server_version_num')::int4, current_setting('server_version'),
        pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on',
        (extract(epoch FROM clock_timestamp()) * 1000000)::int8,
-       current_setting('search_path') = 'pg_catalog,pg_temp' AND current_setting('row_security') = 'off'
-         AND current_setting('statement_timeout') = '5s',
        (SELECT has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'SELECT') AND c.relkind = 'r'
           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE n.nspname = 'privacy_operator' AND c.relname = 'ledger' AND has_schema_privilege(n.oid, 'USAGE')) IS TRUE";
@@ -58,6 +62,13 @@ impl Session {
     pub async fn open(plan: &WorkPlan, access: &Access, worker_time: Timestamp, writes: bool) -> Result<Self, Problem> {
         let client = connect(&plan.store, &access.credentials, access.ca.as_deref(), &access.run).await?;
         let stripped = |error: tokio_postgres::Error| StoreError::of(&error).problem("postgres");
+        let settled = is_settled(&client).await.map_err(stripped)?;
+        if writes || !settled {
+            refuse_pooler(&client, plan, access).await?;
+        }
+        if !settled {
+            settle(&client).await.map_err(stripped)?;
+        }
         let row = client.query_typed_one(FACTS_SQL, &[]).await.map_err(stripped)?;
         let (number, server_version): (i32, String) = (row.get(0), row.get(1));
         if number < OLDEST_SERVER {
@@ -81,22 +92,12 @@ impl Session {
             let detail = format!("the clocks differ by {} seconds", skew.as_secs());
             return Err(Problem::new(Reason::ClockSkew, "postgres.host", detail));
         }
-        if !row.get::<_, bool>(4) {
-            return Err(Problem::new(
-                Reason::PoolerDetected,
-                "postgres.host",
-                "the session settings did not reach the server",
-            ));
-        }
         let session = Self {
             client,
             server_version,
             store_time,
-            ledger: row.get(5),
+            ledger: row.get(4),
         };
-        if writes {
-            session.refuse_pooler(plan, access).await?;
-        }
         if writes && session.ledger {
             // Safe, because the ledger's line is committed last and synchronously: with it, everything before is durable.
             let relaxed = "SELECT set_config('synchronous_commit', 'off', false)";
@@ -105,51 +106,74 @@ impl Session {
         Ok(session)
     }
 
-    /// A pooler in transaction mode may give two clients one session, in which both hold one lock.
-    async fn refuse_pooler(&self, plan: &WorkPlan, access: &Access) -> Result<(), Problem> {
-        let process = std::process::id().cast_signed();
-        let key = PROBE.wrapping_add(process.rem_euclid(1024));
-        if !try_lock(&self.client, key).await? {
-            // Another worker is probing with the same key at this moment: both talk to the server itself.
-            return Ok(());
-        }
-        let second = connect(&plan.store, &access.credentials, access.ca.as_deref(), &access.run).await?;
-        let shared = try_lock(&second, key).await?;
-        unlock(&self.client, key).await?;
-        if shared {
-            return Err(Problem::new(
-                Reason::PoolerDetected,
-                "postgres.host",
-                "two connections share one session",
-            ));
-        }
-        Ok(())
-    }
-
-    /// Takes the lock of a table, so that no two sweeps work on it at once. It ends with the session.
+    /// Takes the lock of a table, so that no two sweeps work on it at once. It ends with the session; that of a worker which
+    /// was just killed takes the server a moment to notice.
     pub async fn lock_table(&self, oid: i64, field: &str) -> Result<(), Problem> {
         // An object identifier is 32 bits without a sign.
         let key = u32::try_from(oid).unwrap_or_default().cast_signed();
-        if try_lock(&self.client, key).await? {
-            Ok(())
-        } else {
-            Err(Problem::new(Reason::SweepInProgress, field, ""))
+        for _ in 0..LOCK_ATTEMPTS {
+            if try_lock(&self.client, key).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(LOCK_PAUSE).await;
         }
+        Err(Problem::new(Reason::SweepInProgress, field, ""))
     }
 }
 
 async fn try_lock(client: &Client, key: i32) -> Result<bool, Problem> {
-    lock_call(client, "SELECT pg_try_advisory_lock($1, $2)", key).await
-}
-
-async fn unlock(client: &Client, key: i32) -> Result<bool, Problem> {
-    lock_call(client, "SELECT pg_advisory_unlock($1, $2)", key).await
-}
-
-async fn lock_call(client: &Client, sql: &str, key: i32) -> Result<bool, Problem> {
+    let sql = "SELECT pg_try_advisory_lock($1, $2)";
     let row = client
         .query_typed_one(sql, &[(&LOCK_CLASS, Type::INT4), (&key, Type::INT4)])
         .await
         .map_err(|error| StoreError::of(&error).problem("postgres"))?;
     Ok(row.get(0))
+}
+
+/// A pooler in transaction mode gives two clients one session, or one client many: locks and settings would be anybody's.
+async fn refuse_pooler(first: &Client, plan: &WorkPlan, access: &Access) -> Result<(), Problem> {
+    let second = connect(&plan.store, &access.credentials, access.ca.as_deref(), &access.run).await?;
+    let mut processes: [Option<i32>; 2] = [None; 2];
+    for ask_second in PROBES {
+        let client = if ask_second { &second } else { first };
+        let process: i32 = client
+            .query_typed_one("SELECT pg_backend_pid()", &[])
+            .await
+            .map_err(|error| StoreError::of(&error).problem("postgres"))?
+            .get(0);
+        let place = usize::from(ask_second);
+        let moved = processes[place].is_some_and(|before| before != process);
+        if moved || processes[1 - place] == Some(process) {
+            return Err(Problem::new(
+                Reason::PoolerDetected,
+                "postgres.host",
+                "two connections share a session of the server",
+            ));
+        }
+        processes[place] = Some(process);
+    }
+    Ok(())
+}
+
+/// Whether the start-up options reached the server. Asked so that nothing planted can answer.
+async fn is_settled(client: &Client) -> Result<bool, tokio_postgres::Error> {
+    let sql = "SELECT pg_catalog.current_setting($1)";
+    for (name, value) in &SESSION_SETTINGS[..2] {
+        let found: String = client.query_typed_one(sql, &[(name, Type::TEXT)]).await?.get(0);
+        if found != *value {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A pooler in session mode keeps the start-up options to itself: the session is ours, so they are set in it.
+async fn settle(client: &Client) -> Result<(), tokio_postgres::Error> {
+    for (name, value) in SESSION_SETTINGS {
+        let sql = "SELECT pg_catalog.set_config($1, $2, false)";
+        client
+            .query_typed_one(sql, &[(name, Type::TEXT), (value, Type::TEXT)])
+            .await?;
+    }
+    Ok(())
 }

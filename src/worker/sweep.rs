@@ -15,7 +15,7 @@ use super::pace::Pace;
 use super::sql::{Parameter, Sql};
 use super::survey;
 use super::window::{Place, Window, pages};
-use crate::contract::{Problem, Reason};
+use crate::contract::{Action, Problem, Reason};
 
 /// Rows of the first batch along an index.
 const FIRST_ROWS: u64 = 200;
@@ -285,11 +285,11 @@ impl<'a> Sweep<'a> {
                 tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
                 continue;
             }
-            // A row that began to point here after the statement looked makes the server refuse the whole batch.
-            let smaller = waits
-                || error.is(&SqlState::LOCK_NOT_AVAILABLE)
-                || error.is(&SqlState::QUERY_CANCELED)
-                || error.is(&SqlState::FOREIGN_KEY_VIOLATION);
+            // A row that began to point here after the statement looked makes the server refuse the whole batch. A mask
+            // or set that breaks a foreign key would break it for every row.
+            let pointed_at = self.judge.rule.action == Action::Delete && error.is(&SqlState::FOREIGN_KEY_VIOLATION);
+            let smaller =
+                waits || pointed_at || error.is(&SqlState::LOCK_NOT_AVAILABLE) || error.is(&SqlState::QUERY_CANCELED);
             return if smaller {
                 Ok(Batch::TooLarge)
             } else {

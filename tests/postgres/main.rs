@@ -7,7 +7,14 @@
     reason = "a test may fail loudly"
 )]
 
+mod canary;
+mod catalogue;
+mod connection;
 mod disposal;
+mod effects;
 mod harness;
+mod hostile;
+mod program;
 #[path = "../support/mod.rs"]
 mod support;
+mod trouble;

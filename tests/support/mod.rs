@@ -1,4 +1,6 @@
 //! What several integration tests share.
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
+pub mod pooler;
 pub mod postgres;
+pub mod wait;

@@ -40,9 +40,9 @@ pub fn server() -> &'static Server {
 
 /// A running server.
 pub struct Server {
-    directory: PathBuf,
+    pub(super) directory: PathBuf,
     binaries: PathBuf,
-    account: Account,
+    pub(super) account: Account,
     port: u16,
     /// Closing it tells the watchdog to stop the server.
     lifeline: Option<ChildStdin>,
@@ -373,7 +373,7 @@ impl Database<'_> {
 }
 
 /// The account that the server runs under: PostgreSQL refuses root.
-struct Account {
+pub(super) struct Account {
     ids: Option<(u32, u32)>,
 }
 
@@ -398,7 +398,7 @@ impl Account {
         }
     }
 
-    fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    pub(super) fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         match self.ids {
             Some((user, group)) => command.uid(user).gid(group),
             None => command,
