@@ -103,7 +103,7 @@ impl Trial<'_> {
     /// Runs the plan.
     pub async fn run(&self) -> WorkReport {
         tokio::time::timeout(
-            Duration::from_secs(120),
+            Duration::from_mins(2),
             worker::execute(&self.settings(), Timestamp::now),
         )
         .await

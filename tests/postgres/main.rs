@@ -4,17 +4,27 @@
     clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "a test may fail loudly"
 )]
 
+mod actions;
+mod addresses;
+mod calendar;
 mod canary;
 mod catalogue;
+mod clocked;
+mod conditions;
 mod connection;
 mod disposal;
 mod effects;
+mod grounds;
 mod harness;
 mod hostile;
 mod program;
+mod reference;
+mod reference_cases;
+mod reference_model;
 #[path = "../support/mod.rs"]
 mod support;
 mod trouble;

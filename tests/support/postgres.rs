@@ -27,6 +27,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use jiff::Timestamp;
 use tokio_postgres::{Client, Config, NoTls};
 
 /// The superuser, trusted over the socket.
@@ -47,6 +48,8 @@ pub struct Server {
     /// Closing it tells the watchdog to stop the server.
     lifeline: Option<ChildStdin>,
     watchdog: Child,
+    /// Further variables of the server's environment.
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Server {
@@ -57,6 +60,39 @@ impl Server {
 
     /// As [`Self::start_private`], with further lines of `postgresql.conf`.
     pub fn start_with(settings: &[&str]) -> Self {
+        let mut server = Self::prepare();
+        server.initialize(settings);
+        server.start_on_a_free_port();
+        server
+    }
+
+    /// A server whose clock stands still at a time that a test chooses, see [`Self::set_clock`]. What waits by the
+    /// server's clock (`pg_sleep`, `lock_timeout`) never ends there.
+    pub fn start_with_clock(now: Timestamp) -> Self {
+        let mut server = Self::prepare();
+        server.initialize(&[]);
+        server.set_clock(now);
+        server.environment = vec![
+            ("LD_PRELOAD", faketime()),
+            ("FAKETIME_TIMESTAMP_FILE", server.path("clock")),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+            ("TZ", "UTC".to_owned()),
+        ];
+        server.start_on_a_free_port();
+        server
+    }
+
+    /// Sets the clock of a server that [`Self::start_with_clock`] started; every session sees it at once.
+    pub fn set_clock(&self, now: Timestamp) {
+        let text = now.strftime("%Y-%m-%d %H:%M:%S%.f").to_string();
+        let next = self.directory.join("clock.next");
+        fs::write(&next, text).unwrap();
+        fs::rename(&next, self.directory.join("clock")).unwrap();
+    }
+
+    /// The directory and the watchdog of a server that is not initialised yet.
+    fn prepare() -> Self {
         let binaries = binaries();
         let account = Account::unprivileged();
         // A short path: that of a socket may have 107 bytes.
@@ -67,17 +103,15 @@ impl Server {
             .keep();
         account.own(&directory);
         let mut watchdog = watchdog(&binaries, &directory, &account);
-        let mut server = Self {
+        Self {
             lifeline: watchdog.stdin.take(),
             directory,
             binaries,
             account,
             port: 0,
             watchdog,
-        };
-        server.initialize(settings);
-        server.start_on_a_free_port();
-        server
+            environment: Vec::new(),
+        }
     }
 
     /// Address in the certificate.
@@ -272,6 +306,7 @@ impl Server {
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("LC_ALL", "C")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(&self.directory);
         self.account.apply(&mut command);
         command
@@ -433,6 +468,16 @@ fn binaries() -> PathBuf {
         "these tests need a PostgreSQL server: apt-get install postgresql, or set PG_BINDIR to the directory of initdb",
     );
     PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin"))
+}
+
+/// The library that tells a process another time.
+fn faketime() -> String {
+    let name = "faketime/libfaketime.so.1";
+    let architecture = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+    let candidates = [architecture.as_str(), "/usr/lib", "/usr/lib64", "/usr/local/lib"];
+    let found = candidates.iter().map(|directory| format!("{directory}/{name}"));
+    let found = found.into_iter().find(|path| Path::new(path).exists());
+    found.expect("the tests of calendar dates set the clock of a server of their own: apt-get install libfaketime")
 }
 
 /// A name that no other test of this server has.

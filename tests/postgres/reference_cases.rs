@@ -1,0 +1,356 @@
+//! Random rules and tables for the comparison with the reference.
+
+use std::fmt::Write as _;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Span, Timestamp, ToSpan};
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+
+/// Columns with times: `a` and `b` are timestamptz, `c` is timestamp, `d` is date.
+pub const TIMES: [&str; 4] = ["a", "b", "c", "d"];
+
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub now: Timestamp,
+    pub zone: String,
+    pub slack_seconds: i64,
+    pub index: Option<&'static str>,
+    pub rules: Vec<Rule>,
+    pub rows: Vec<Row>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Rule {
+    pub action: Action,
+    pub rows: Vec<Condition>,
+    pub grounds: Vec<Ground>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Delete,
+    /// The column becomes NULL.
+    Mask(&'static str),
+    /// `s` becomes true.
+    Set,
+    Protect,
+}
+
+#[derive(Clone, Debug)]
+pub struct Ground {
+    pub when: Vec<Condition>,
+    /// Indices into [`TIMES`]; none where there is no period.
+    pub from: Vec<usize>,
+    pub begins_later: bool,
+    pub period: Option<&'static str>,
+    pub starts_at: &'static str,
+    pub until: Vec<usize>,
+    pub bound: &'static str,
+}
+
+#[derive(Clone, Debug)]
+pub enum Condition {
+    Values(&'static str, bool, Vec<&'static str>),
+    Exists(&'static str, bool),
+    /// A time column, an operator, and `now`, a value or another column.
+    Compare(usize, &'static str, Other),
+}
+
+#[derive(Clone, Debug)]
+pub enum Other {
+    Now,
+    At(Timestamp),
+    Column(usize),
+}
+
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub times: [Time; 4],
+    pub e: Option<&'static str>,
+    pub f: Option<bool>,
+    pub g: Option<i32>,
+    pub m: bool,
+    pub m2: bool,
+    pub s: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Time {
+    Null,
+    Infinity,
+    MinusInfinity,
+    Ancient,
+    /// Now less a period of the calendar, and that many microseconds later.
+    Around(&'static str, i64),
+}
+
+impl Case {
+    pub fn time_zone(&self) -> TimeZone {
+        TimeZone::get(&self.zone).unwrap()
+    }
+
+    /// A value as its column's text.
+    pub fn text(&self, column: usize, time: Time) -> Option<String> {
+        let (period, jitter) = match time {
+            Time::Null => return None,
+            Time::Infinity => return Some("infinity".to_owned()),
+            Time::MinusInfinity => return Some("-infinity".to_owned()),
+            Time::Ancient => {
+                return Some(
+                    if column < 2 {
+                        "0001-01-01 00:00:00+00"
+                    } else {
+                        "0001-01-01"
+                    }
+                    .to_owned(),
+                );
+            }
+            Time::Around(period, jitter) => (period.parse::<Span>().unwrap(), SignedDuration::from_micros(jitter)),
+        };
+        let zoned = self.now.to_zoned(self.time_zone());
+        let instant = zoned.checked_sub(period).unwrap().timestamp() + jitter;
+        // By the clock on the wall, so that times which a zone skips come up as well.
+        let wall: DateTime = zoned.datetime() - period + jitter;
+        Some(match column {
+            0 | 1 => instant.to_string(),
+            2 => wall.to_string(),
+            _ => wall.date().to_string(),
+        })
+    }
+
+    /// Makes the table anew.
+    pub fn sql(&self, role: &str) -> String {
+        let mut sql = format!(
+            "SET client_min_messages = error; DROP TABLE IF EXISTS t;
+             CREATE TABLE t (id int PRIMARY KEY, a timestamptz, b timestamptz, c timestamp, d date, e text, f bool, g int, m text, m2 text, s bool);
+             GRANT SELECT, UPDATE, DELETE ON t TO \"{role}\";"
+        );
+        for (id, row) in self.rows.iter().enumerate() {
+            let literal = |text: Option<String>| text.map_or("NULL".to_owned(), |text| format!("'{text}'"));
+            let times: Vec<String> = (0..4)
+                .map(|column| literal(self.text(column, row.times[column])))
+                .collect();
+            let rest = [
+                literal(row.e.map(String::from)),
+                literal(row.f.map(|f| f.to_string())),
+                literal(row.g.map(|g| g.to_string())),
+                literal(row.m.then(|| "m".to_owned())),
+                literal(row.m2.then(|| "m2".to_owned())),
+                literal(row.s.map(|s| s.to_string())),
+            ];
+            let _ = write!(
+                sql,
+                "INSERT INTO t VALUES ({id}, {}, {});",
+                times.join(", "),
+                rest.join(", ")
+            );
+        }
+        if let Some(column) = self.index {
+            let _ = write!(sql, "CREATE INDEX ON t ({column}); ANALYZE t;");
+        }
+        sql
+    }
+}
+
+impl Rule {
+    pub fn json(&self, index: usize, zone: &str) -> Value {
+        let action = match self.action {
+            Action::Delete => json!("delete"),
+            Action::Protect => json!("protect"),
+            Action::Mask(column) => json!({"mask": [{"column": column, "strategy": "Nullify"}]}),
+            Action::Set => json!({"set": [{"column": "s", "value": "true"}]}),
+        };
+        let grounds: Vec<Value> = self
+            .grounds
+            .iter()
+            .enumerate()
+            .map(|(index, ground)| ground.json(index))
+            .collect();
+        json!({"name": format!("rule-{index}"), "rows": conditions(&self.rows), "grounds": grounds, "action": action, "columnTimeZones": {"c": zone, "d": zone}})
+    }
+}
+
+impl Ground {
+    fn json(&self, index: usize) -> Value {
+        let names = |columns: &[usize]| columns.iter().map(|column| TIMES[*column]).collect::<Vec<_>>();
+        let mut ground = json!({"name": format!("ground-{index}"), "when": conditions(&self.when), "from": names(&self.from),
+            "beginsLater": self.begins_later, "startsAt": self.starts_at, "until": names(&self.until), "bound": self.bound});
+        if let Some(period) = self.period {
+            ground["for"] = json!(period);
+        }
+        ground
+    }
+}
+
+fn conditions(conditions: &[Condition]) -> Vec<Value> {
+    let json = |condition: &Condition| match condition {
+        Condition::Values(column, inside, values) => {
+            json!({"column": column, "operator": if *inside { "In" } else { "NotIn" }, "values": values})
+        }
+        Condition::Exists(column, there) => {
+            json!({"column": column, "operator": if *there { "Exists" } else { "DoesNotExist" }})
+        }
+        Condition::Compare(column, operator, other) => match other {
+            Other::Now => json!({"column": TIMES[*column], "operator": operator, "values": ["now"]}),
+            Other::At(time) => json!({"column": TIMES[*column], "operator": operator, "values": [time.to_string()]}),
+            Other::Column(other) => {
+                json!({"column": TIMES[*column], "operator": operator, "otherColumn": TIMES[*other]})
+            }
+        },
+    };
+    conditions.iter().map(json).collect()
+}
+
+const PERIODS: [&str; 9] = ["P1D", "P7D", "P6M", "P1M", "P1Y", "P2W", "P1M2D", "P1Y6M", "PT1H"];
+
+/// Month ends, leap days, both changes of the clock in each zone, turns of the year.
+const TIMES_OF_DAY: [&str; 12] = [
+    "2027-02-28T11:00:00Z",
+    "2026-06-15T12:00:00Z",
+    "2028-02-29T22:30:00Z",
+    "2026-10-25T00:30:00Z",
+    "2026-10-25T01:30:00Z",
+    "2027-03-28T01:00:00Z",
+    "2026-12-31T23:00:00Z",
+    "2027-03-31T04:00:00Z",
+    "2026-11-01T05:30:00Z",
+    "2027-03-14T07:15:00Z",
+    "2026-11-30T23:59:59Z",
+    "2029-03-01T00:00:00Z",
+];
+
+const ZONES: [&str; 6] = [
+    "Europe/Berlin",
+    "America/New_York",
+    "UTC",
+    "Australia/Lord_Howe",
+    "America/Havana",
+    "Asia/Kolkata",
+];
+
+fn time() -> impl Strategy<Value = Time> {
+    const MINUTE: i64 = 60_000_000;
+    let jitter = prop_oneof![
+        3 => Just(0),
+        3 => select(vec![-1, 1, -1_000_000, 1_000_000]),
+        3 => select(vec![-15 * MINUTE, -60 * MINUTE, 30 * MINUTE, 60 * MINUTE, 24 * 60 * MINUTE, -24 * 60 * MINUTE]),
+        4 => -4 * 1440 * MINUTE..4 * 1440 * MINUTE,
+        2 => -500 * 1440 * MINUTE..40 * 1440 * MINUTE,
+    ];
+    let period = prop_oneof![8 => select(PERIODS.to_vec()), 1 => Just("P0D"), 1 => select(vec!["P2Y", "P3M"])];
+    prop_oneof![
+        16 => (period, jitter).prop_map(|(period, jitter)| Time::Around(period, jitter)),
+        3 => Just(Time::Null),
+        1 => select(vec![Time::Infinity, Time::MinusInfinity, Time::Ancient]),
+    ]
+}
+
+fn row() -> impl Strategy<Value = Row> {
+    (
+        [time(), time(), time(), time()],
+        select(vec![None, Some("a"), Some("b"), Some("")]),
+        select(vec![None, Some(true), Some(false)]),
+        select(vec![None, Some(1), Some(2)]),
+        any::<bool>(),
+        any::<bool>(),
+        select(vec![None, Some(true), Some(false)]),
+    )
+        .prop_map(|(times, e, f, g, m, m2, s)| Row {
+            times,
+            e,
+            f,
+            g,
+            m,
+            m2,
+            s,
+        })
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
+    let values = prop_oneof![
+        select(vec![vec!["a"], vec!["a", ""], vec!["b", "c"]]).prop_map(|values| ("e", values)),
+        select(vec![vec!["true"], vec!["false"]]).prop_map(|values| ("f", values)),
+        select(vec![vec!["1"], vec!["2", "3"]]).prop_map(|values| ("g", values)),
+    ];
+    let operator = select(vec!["Before", "NotBefore", "After", "NotAfter"]);
+    let value =
+        select(TIMES_OF_DAY.to_vec()).prop_map(|text| Other::At(text.parse::<Timestamp>().unwrap() - 720.hours()));
+    prop_oneof![
+        4 => (values, any::<bool>()).prop_map(|((column, values), inside)| Condition::Values(column, inside, values)),
+        3 => (select(vec!["a", "b", "c", "d", "e", "f", "g"]), any::<bool>()).prop_map(|(column, there)| Condition::Exists(column, there)),
+        2 => (0_usize..3, operator.clone(), prop_oneof![Just(Other::Now), value]).prop_map(|(column, operator, other)| Condition::Compare(column, operator, other)),
+        1 => (0_usize..2, operator).prop_map(|(column, operator)| Condition::Compare(column, operator, Other::Column(1 - column))),
+    ]
+}
+
+fn some_conditions() -> impl Strategy<Value = Vec<Condition>> {
+    prop_oneof![3 => Just(vec![]), 2 => proptest::collection::vec(condition(), 1), 1 => proptest::collection::vec(condition(), 2)]
+}
+
+fn ground() -> impl Strategy<Value = Ground> {
+    let columns = || proptest::sample::subsequence(vec![0_usize, 1, 2, 3], 1..=3).prop_shuffle();
+    let from = prop_oneof![3 => (0_usize..4).prop_map(|column| vec![column]), 1 => columns()];
+    let until = prop_oneof![3 => Just(vec![]), 1 => (0_usize..4).prop_map(|column| vec![column]), 1 => columns()];
+    let starts_at =
+        prop_oneof![3 => Just("Event"), 2 => Just("EndOfDay"), 1 => Just("EndOfMonth"), 1 => Just("EndOfYear")];
+    let bound = prop_oneof![2 => Just("Exact"), 1 => Just("Minimum"), 1 => Just("Maximum")];
+    let period = prop_oneof![6 => select(PERIODS.to_vec()).prop_map(Some), 1 => Just(None)];
+    (some_conditions(), from, any::<bool>(), period, starts_at, until, bound).prop_map(
+        |(when, from, begins_later, period, starts_at, until, bound)| Ground {
+            when,
+            starts_at: if period.is_none_or(|period| period.contains('T')) {
+                "Event"
+            } else {
+                starts_at
+            },
+            begins_later: period.is_some() && begins_later,
+            from: if period.is_some() { from } else { vec![] },
+            period,
+            until,
+            bound,
+        },
+    )
+}
+
+fn rules() -> impl Strategy<Value = Vec<Rule>> {
+    let actions = vec![
+        Action::Delete,
+        Action::Mask("m"),
+        Action::Set,
+        Action::Protect,
+        Action::Mask("m2"),
+    ];
+    let actions = proptest::sample::subsequence(actions, 1..=4).prop_shuffle();
+    actions.prop_flat_map(|actions| {
+        let rule = |action| {
+            let always = usize::from(!matches!(action, Action::Mask(_) | Action::Set));
+            let grounds = proptest::collection::vec(ground(), always..=3);
+            (some_conditions(), grounds).prop_map(move |(rows, grounds)| Rule { action, rows, grounds })
+        };
+        actions.into_iter().map(rule).collect::<Vec<_>>()
+    })
+}
+
+pub fn cases() -> impl Strategy<Value = Case> {
+    let rows = proptest::collection::vec(row(), 1..80);
+    let index = select(vec![None, Some("a"), Some("b"), Some("c"), Some("d")]);
+    (
+        select(TIMES_OF_DAY.to_vec()),
+        select(ZONES.to_vec()),
+        select(vec![0, 900]),
+        index,
+        rules(),
+        rows,
+    )
+        .prop_map(|(now, zone, slack_seconds, index, rules, rows)| Case {
+            now: now.parse().unwrap(),
+            zone: zone.to_owned(),
+            slack_seconds,
+            index,
+            rules,
+            rows,
+        })
+}
