@@ -15,9 +15,11 @@ CARGO_FLAGS := --release --locked
 ENV := PATH="$(CURDIR)/.dev/bin:$$PATH"
 CLUSTER_ENV := source $(or $(DEV_STATE),.dev)/env
 
-# A test file's name says what it needs: postgres, cluster, chart (helm), or nothing.
+# What a test needs decides on its stage: a server of tests/support/postgres.rs, a cluster (by its name), helm, nothing.
 TEST_TARGETS := $(sort $(basename $(notdir $(wildcard tests/*.rs))) $(notdir $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs))))
-UNIT_TESTS := $(foreach t,$(TEST_TARGETS),$(if $(or $(findstring postgres,$t),$(findstring cluster,$t),$(findstring chart,$t)),,$t))
+POSTGRES_TESTS := $(sort $(shell grep -lr --include='*.rs' support::postgres tests | sed -E 's,^tests/([^/.]+).*,\1,'))
+CLUSTER_TESTS := $(filter cluster%,$(TEST_TARGETS))
+UNIT_TESTS := $(filter-out $(POSTGRES_TESTS) $(CLUSTER_TESTS) chart,$(TEST_TARGETS))
 
 # `make test` in this order: what fails fast and costs little comes first.
 STAGES := lint unit check-generated deny chart-test postgres-test cluster-test
@@ -46,10 +48,10 @@ unit: ## unit and property tests, repository rules, examples: no database, no cl
 	cargo test $(CARGO_FLAGS) --no-fail-fast --lib --bins $(addprefix --test ,$(UNIT_TESTS))
 
 postgres-test: ## tests against real PostgreSQL servers, started and stopped by the tests
-	cargo test $(CARGO_FLAGS) --no-fail-fast --test '*postgres*'
+	cargo test $(CARGO_FLAGS) --no-fail-fast $(addprefix --test ,$(POSTGRES_TESTS))
 
 cluster-test: tools cluster-up image load-image postgres-image ## tests in the development cluster, brought up first
-	$(CLUSTER_ENV) && cargo test $(CARGO_FLAGS) --no-fail-fast --test '*cluster*'
+	$(CLUSTER_ENV) && cargo test $(CARGO_FLAGS) --no-fail-fast $(addprefix --test ,$(CLUSTER_TESTS))
 
 chart-test: tools ## helm lint, and what the chart renders
 	$(ENV) helm lint --strict charts/privacy-operator

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 /// Namespace of the release, of its operator's account and of what is judged.
 const NAMESPACE: &str = "test-admission";
-/// May write a DataSource, and read one Secret.
+/// May write a `DataSource`, and read one Secret.
 const AUTHOR: &str = "author@example.org";
 const OPERATOR: &str = "system:serviceaccount:test-admission:privacy-operator";
 const IMAGE: &str = "registry.example/privacy-operator:test";
