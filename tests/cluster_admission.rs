@@ -165,7 +165,7 @@ fn who_may_not_read_the_secret_may_change_the_datasets_but_not_where_the_passwor
     assert!(refusal(AUTHOR, &diverted).unwrap().contains("credentialsSecretRef"));
 }
 
-/// A worker's Job as the operator makes it.
+/// A worker's Job.
 fn job() -> Value {
     json!({"apiVersion": "batch/v1", "kind": "Job",
         "metadata": {"name": "judged", "namespace": NAMESPACE},
@@ -178,18 +178,15 @@ fn cron_job() -> Value {
         "spec": {"schedule": "0 0 * * *", "jobTemplate": {"spec": {"template": {"spec": pod()}}}}})
 }
 
+/// The pod that the operator's own code builds, from its snapshot, with the image of this release.
 fn pod() -> Value {
-    json!({
-        "automountServiceAccountToken": false, "restartPolicy": "Never",
-        "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [{
-            "name": "worker", "image": IMAGE, "args": ["worker"],
-            "env": [{"name": "PRIVACY_OPERATOR_RUN", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
-            "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}},
-            "volumeMounts": [{"name": "plan", "mountPath": "/etc/privacy-operator/plan"}]
-        }],
-        "volumes": [{"name": "plan", "configMap": {"name": "plan"}}, {"name": "credentials", "secret": {"secretName": "any", "optional": true}}]
-    })
+    let folder = root().join("src/plan/children/snapshots");
+    let snapshot = folder.join("privacy_operator__plan__children__cron_job__tests__it_reads_as_expected.snap");
+    let text = std::fs::read_to_string(snapshot).unwrap();
+    let built: Value = serde_saphyr::from_str(text.splitn(3, "---\n").nth(2).unwrap()).unwrap();
+    let mut pod = built["spec"]["jobTemplate"]["spec"]["template"]["spec"].clone();
+    pod["containers"][0]["image"] = json!(IMAGE);
+    pod
 }
 
 #[test]

@@ -75,3 +75,21 @@ fn alerts_speak_of_this_release_and_of_the_chosen_margin() {
         "{down}"
     );
 }
+
+#[test]
+fn every_metric_of_an_alert_is_one_that_the_operator_has() {
+    let source = std::fs::read_to_string(root().join("src/metrics.rs")).unwrap();
+    let mut count = 0;
+    for alert in alerts() {
+        let expression = alert["expr"].as_str().unwrap().to_owned();
+        for word in expression.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_')) {
+            if word.starts_with("privacy_") {
+                // Counters get their ending from the encoder.
+                let name = word.trim_end_matches("_total");
+                assert!(source.contains(&format!("\"{name}\"")), "{word}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 6, "{count}");
+}

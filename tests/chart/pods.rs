@@ -87,6 +87,24 @@ fn operator_and_worker_take_the_image_of_the_release_unless_told_otherwise() {
 }
 
 #[test]
+fn the_program_understands_every_flag_that_the_chart_gives_it() {
+    for (name, objects) in releases() {
+        let arguments = strings(&pod(&objects)["containers"][0]["args"]);
+        // With --help last, what comes before is read and judged, and nothing is started.
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_privacy-operator"))
+            .args(arguments)
+            .arg("--help")
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{name}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+#[test]
 fn what_the_values_say_of_the_pod_reaches_it() {
     let objects = release("everything");
     let deployment = only(&objects, "Deployment");
