@@ -8,6 +8,7 @@ use crate::contract::{Reason, RunResult, STOP_CONFIG_MAP};
 use crate::plan::conditions::{Judgement, Truth};
 use crate::plan::runs::reported_reason;
 use crate::plan::validated::Approval;
+use crate::plan::work_plan::Planned;
 use crate::plan::{join_words, reasons};
 
 /// Mistakes that one message names.
@@ -46,11 +47,11 @@ fn ready(status: &DataRetentionPolicyStatus, inputs: &Inputs<'_>) -> Judgement {
             let reason = invalid.first().map_or(reasons::INVALID_VALUE, |mistake| mistake.reason);
             let mut texts: Vec<String> = invalid.iter().take(NAMED_MISTAKES).map(super::Invalid::text).collect();
             if invalid.len() > NAMED_MISTAKES {
-                texts.push(format!("and {} more", invalid.len() - NAMED_MISTAKES));
+                texts.push(format!("({} more)", invalid.len() - NAMED_MISTAKES));
             }
             return refuse(
                 reason,
-                format!("nothing runs until this is corrected. {}", texts.join(". ")),
+                format!("nothing runs until this is corrected: {}", texts.join(" | ")),
             );
         }
     };
@@ -74,10 +75,19 @@ fn ready(status: &DataRetentionPolicyStatus, inputs: &Inputs<'_>) -> Judgement {
     if let Some(judgement) = schedule_too_coarse(inputs) {
         return refuse(&judgement.reason, judgement.message);
     }
+    accepted(planned, inputs)
+}
+
+fn accepted(planned: &Planned, inputs: &Inputs<'_>) -> Judgement {
     let (reason, mut message) = if inputs.policy.spec.suspend {
         (
             reasons::SUSPENDED,
             "suspended by spec.suspend: nothing runs, and promises go on being judged by the clock".to_owned(),
+        )
+    } else if inputs.observation.stopped {
+        (
+            reasons::ACCEPTED,
+            "accepted, but disposal is stopped by hand: see the condition Halted".to_owned(),
         )
     } else {
         (
@@ -145,10 +155,11 @@ fn promise_kept(status: &DataRetentionPolicyStatus, inputs: &Inputs<'_>) -> Judg
             continue;
         };
         let observing = inputs.policy.spec.mode == Mode::Observe && *reason == reasons::OVERDUE;
+        // Rows that are known to be late are late whatever else is wrong.
         let reported = first
             .problem
             .as_ref()
-            .filter(|_| !observing)
+            .filter(|_| *reason != reasons::OVERDUE)
             .map(|problem| problem.reason.as_str());
         let reason = if observing {
             reasons::ONLY_OBSERVING
