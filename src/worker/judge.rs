@@ -281,7 +281,10 @@ impl Judge<'_> {
         horizon: Horizon,
     ) -> Result<(), Problem> {
         let intervals = self.due_intervals(rule, ground, horizon)?;
-        let times = self.start_columns(rule, ground)?;
+        let times = self.start_columns(rule, ground)?.into_iter();
+        let times: Vec<_> = times
+            .map(|time| time.starting(ground.starts_at, &self.clock.zone))
+            .collect();
         let date_as = start_date_as(ground);
         if let [time] = &times[..] {
             time.write_in(sql, &intervals, date_as);
@@ -448,6 +451,7 @@ impl Judge<'_> {
                 continue;
             }
             let intervals = self.due_intervals(self.rule, ground, Horizon::Due)?;
+            let time = time.starting(ground.starts_at, &self.clock.zone);
             let Some(last) = time.last(&intervals, start_date_as(ground)) else {
                 continue;
             };

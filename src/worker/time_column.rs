@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use super::catalogue::{Column, Kind, Table};
 use super::judge::{column_zone, row};
 use super::sql::Sql;
-use crate::contract::{PlannedRule, Problem};
+use crate::contract::{PlannedRule, Problem, StartsAt};
 use crate::domain::due::{self, DateAs, Interval, SINCE_EVER};
 
 /// A `timestamptz`, `timestamp` or `date` column.
@@ -27,6 +27,16 @@ impl<'a> TimeColumn<'a> {
             column,
             zone: column_zone(rule, column.kind, name, field)?.unwrap_or(TimeZone::UTC),
         })
+    }
+
+    /// As the start of whole days, months or years: there a date is that day of the calendar in `zone`, whatever zone it
+    /// was noted in. Its first instant may lie in the day, month or year before, from which nothing must be counted.
+    #[must_use]
+    pub fn starting(mut self, starts_at: StartsAt, zone: &TimeZone) -> Self {
+        if starts_at != StartsAt::Event && self.column.kind == Kind::Date {
+            self.zone = zone.clone();
+        }
+        self
     }
 
     /// Its name.

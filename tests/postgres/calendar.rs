@@ -6,15 +6,17 @@ use serde_json::{Value, json};
 
 use crate::clocked::{Clocked, at};
 
-/// The row with this start goes at `end` (an instant) and not a microsecond before, by this ground.
-async fn ends_at(database: &mut Option<Clocked>, zone: &str, column: &str, start: &str, end: &str, ground: Value) {
+/// The row with this start, in the zone of the policy unless the ground says `columnTimeZone`, goes at `end` (an instant) and not a microsecond before, by this ground.
+pub async fn ends_at(database: &mut Option<Clocked>, zone: &str, column: &str, start: &str, end: &str, ground: Value) {
     let end: Timestamp = end.parse().unwrap();
     let mut whole = json!({"name": "age", "from": ["at"]});
     whole
         .as_object_mut()
         .unwrap()
         .extend(ground.as_object().unwrap().clone());
-    let rule = json!({"grounds": [whole], "action": "delete", "columnTimeZones": {"at": zone}});
+    let column_zone = ground["columnTimeZone"].as_str().unwrap_or(zone);
+    whole.as_object_mut().unwrap().remove("columnTimeZone");
+    let rule = json!({"grounds": [whole], "action": "delete", "columnTimeZones": {"at": column_zone}});
     let schema = format!("CREATE TABLE t (id int PRIMARY KEY, at {column}); INSERT INTO t VALUES (1, '{start}')");
     let before = (end - 1.microsecond()).to_string();
     let clocked = match database {
@@ -46,7 +48,7 @@ async fn ends_at(database: &mut Option<Clocked>, zone: &str, column: &str, start
     );
 }
 
-const BERLIN: &str = "Europe/Berlin";
+pub const BERLIN: &str = "Europe/Berlin";
 
 #[tokio::test]
 async fn months_are_clamped_to_the_last_day_of_a_shorter_month() {
@@ -276,91 +278,6 @@ async fn local_times_are_read_in_the_zone_of_their_column() {
         json!({"for": "PT1H"}),
     )
     .await;
-}
-
-#[tokio::test]
-async fn a_date_starts_the_period_at_its_end_and_for_a_maximum_at_its_first_instant() {
-    let mut database = None;
-    ends_at(
-        &mut database,
-        BERLIN,
-        "date",
-        "2026-06-10",
-        "2026-06-18T00:00:00+02:00",
-        json!({"for": "P7D"}),
-    )
-    .await;
-    ends_at(
-        &mut database,
-        BERLIN,
-        "date",
-        "2026-06-10",
-        "2026-06-18T00:00:00+02:00",
-        json!({"for": "P7D", "bound": "Minimum"}),
-    )
-    .await;
-    ends_at(
-        &mut database,
-        BERLIN,
-        "date",
-        "2026-06-10",
-        "2026-06-17T00:00:00+02:00",
-        json!({"for": "P7D", "bound": "Maximum"}),
-    )
-    .await;
-    ends_at(
-        &mut database,
-        "America/New_York",
-        "date",
-        "2026-06-10",
-        "2026-06-18T00:00:00-04:00",
-        json!({"for": "P7D"}),
-    )
-    .await;
-    ends_at(
-        &mut database,
-        BERLIN,
-        "date",
-        "2026-08-30",
-        "2027-02-28T00:00:00+01:00",
-        json!({"for": "P6M"}),
-    )
-    .await;
-    ends_at(
-        &mut database,
-        BERLIN,
-        "date",
-        "2026-08-31",
-        "2027-03-01T00:00:00+01:00",
-        json!({"for": "P6M"}),
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn an_end_on_a_date_has_passed_at_24_o_clock() {
-    let mut database = None;
-    for bound in ["Exact", "Minimum", "Maximum"] {
-        let ground = json!({"from": [], "until": ["at"], "bound": bound});
-        ends_at(
-            &mut database,
-            BERLIN,
-            "date",
-            "2026-10-25",
-            "2026-10-26T00:00:00+01:00",
-            ground.clone(),
-        )
-        .await;
-        ends_at(
-            &mut database,
-            "America/New_York",
-            "date",
-            "2026-06-10",
-            "2026-06-11T00:00:00-04:00",
-            ground,
-        )
-        .await;
-    }
 }
 
 #[tokio::test]

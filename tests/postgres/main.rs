@@ -16,6 +16,7 @@ mod catalogue;
 mod clocked;
 mod conditions;
 mod connection;
+mod dates;
 mod disposal;
 mod effects;
 mod grounds;

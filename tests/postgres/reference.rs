@@ -87,7 +87,7 @@ async fn check(trial: &mut Trial<'_>, admin: &Client, case: &Case, tally: &Tally
         .rules
         .iter()
         .enumerate()
-        .map(|(index, one)| rule(one.json(index, &case.zone)))
+        .map(|(index, one)| rule(one.json(index, &case.column_zone)))
         .collect();
     let report = run(trial, case, &rules).await;
     let problems: Vec<_> = report

@@ -16,6 +16,8 @@ pub const TIMES: [&str; 4] = ["a", "b", "c", "d"];
 pub struct Case {
     pub now: Timestamp,
     pub zone: String,
+    /// Zone of `c` and `d`.
+    pub column_zone: String,
     pub slack_seconds: i64,
     pub index: Option<&'static str>,
     pub rules: Vec<Rule>,
@@ -92,6 +94,10 @@ impl Case {
         TimeZone::get(&self.zone).unwrap()
     }
 
+    pub fn column_time_zone(&self) -> TimeZone {
+        TimeZone::get(&self.column_zone).unwrap()
+    }
+
     /// A value as its column's text.
     pub fn text(&self, column: usize, time: Time) -> Option<String> {
         let (period, jitter) = match time {
@@ -113,7 +119,7 @@ impl Case {
         let zoned = self.now.to_zoned(self.time_zone());
         let instant = zoned.checked_sub(period).unwrap().timestamp() + jitter;
         // By the clock on the wall, so that times which a zone skips come up as well.
-        let wall: DateTime = zoned.datetime() - period + jitter;
+        let wall: DateTime = self.now.to_zoned(self.column_time_zone()).datetime() - period + jitter;
         Some(match column {
             0 | 1 => instant.to_string(),
             2 => wall.to_string(),
@@ -340,14 +346,16 @@ pub fn cases() -> impl Strategy<Value = Case> {
     (
         select(TIMES_OF_DAY.to_vec()),
         select(ZONES.to_vec()),
+        prop_oneof![Just(None), select(ZONES.to_vec()).prop_map(Some)],
         select(vec![0, 900]),
         index,
         rules(),
         rows,
     )
-        .prop_map(|(now, zone, slack_seconds, index, rules, rows)| Case {
+        .prop_map(|(now, zone, column_zone, slack_seconds, index, rules, rows)| Case {
             now: now.parse().unwrap(),
             zone: zone.to_owned(),
+            column_zone: column_zone.unwrap_or(zone).to_owned(),
             slack_seconds,
             index,
             rules,

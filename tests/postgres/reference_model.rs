@@ -63,7 +63,13 @@ fn see(case: &Case, row: &Row, column: usize) -> Seen {
         0 | 1 => Seen::Instant(text.parse().unwrap()),
         2 => {
             let wall: DateTime = text.parse().unwrap();
-            Seen::Instant(case.time_zone().to_ambiguous_zoned(wall).later().unwrap().timestamp())
+            Seen::Instant(
+                case.column_time_zone()
+                    .to_ambiguous_zoned(wall)
+                    .later()
+                    .unwrap()
+                    .timestamp(),
+            )
         }
         _ => Seen::Date(text.parse().unwrap()),
     }
@@ -77,8 +83,11 @@ fn end_of_period(case: &Case, ground: &Ground, period: Span, event: Seen) -> Tim
     let begin = |date: Date| first_instant(date, &zone);
     let instant = match event {
         Seen::Instant(at) => at,
-        Seen::Date(date) if ground.starts_at == "Event" && ground.bound != "Maximum" => begin(date.tomorrow().unwrap()),
-        Seen::Date(date) => begin(date),
+        // At any time of that day: for what must not go early at its end, for what must not be late at its beginning.
+        Seen::Date(date) => {
+            let whole = i64::from(ground.bound != "Maximum");
+            first_instant(date.checked_add(whole.days()).unwrap(), &case.column_time_zone())
+        }
         Seen::Null | Seen::Infinite => unreachable!("not an event"),
     };
     let day = match event {
@@ -111,7 +120,7 @@ fn stands(case: &Case, row: &Row, ground: &Ground) -> Standing {
     let over = |column: &usize| match see(case, row, *column) {
         Seen::Null | Seen::Infinite => false,
         Seen::Instant(at) => at <= case.now,
-        Seen::Date(date) => first_instant(date.tomorrow().unwrap(), &case.time_zone()) <= case.now,
+        Seen::Date(date) => first_instant(date.tomorrow().unwrap(), &case.column_time_zone()) <= case.now,
     };
     if ground.until.iter().any(over) {
         return Standing::Ended;
@@ -125,7 +134,9 @@ fn stands(case: &Case, row: &Row, ground: &Ground) -> Standing {
         None => return Standing::WithoutStart,
         Some(Seen::Infinite) => return Standing::Undetermined,
         Some(Seen::Instant(at)) if at > case.now => return Standing::Undetermined,
-        Some(Seen::Date(date)) if first_instant(date, &case.time_zone()) > case.now => return Standing::Undetermined,
+        Some(Seen::Date(date)) if first_instant(date, &case.column_time_zone()) > case.now => {
+            return Standing::Undetermined;
+        }
         Some(event) => event,
     };
     let end = end_of_period(case, ground, period.parse().unwrap(), event);
