@@ -112,7 +112,7 @@ pub fn install(values: &[&str]) {
         "--timeout",
         "180s",
         "--set",
-        "image.pullPolicy=Never",
+        "image.repository=privacy-operator.dev/privacy-operator,image.pullPolicy=Never",
     ];
     arguments.extend(values);
     must("helm", &arguments, "");
