@@ -124,7 +124,6 @@ fn breakpoints(period: Period, zone: &TimeZone, first_day: Date, last_day: Date)
 fn last_due_day(period: Period, starts_at: StartsAt, zone: &TimeZone, now: Timestamp) -> Option<Micros> {
     let months = Span::new().try_months(period.months()).ok()?;
     let days = Span::new().try_days(period.days()).ok()?;
-    let add = |date: Date| date.checked_add(months).ok()?.checked_add(days).ok();
     let today = local(zone, micros(now))?.date();
     let latest = today.checked_sub(days).ok()?.checked_sub(months).ok()?;
     let mut day = latest.checked_add(5.days()).ok()?;
@@ -136,10 +135,17 @@ fn last_due_day(period: Period, starts_at: StartsAt, zone: &TimeZone, now: Times
             StartsAt::EndOfYear => day.last_of_year(),
         };
         let end = match starts_at {
-            StartsAt::Event | StartsAt::EndOfDay => add(unit_end)?.tomorrow().ok()?,
-            StartsAt::EndOfMonth | StartsAt::EndOfYear => add(unit_end.tomorrow().ok()?)?,
+            StartsAt::Event | StartsAt::EndOfDay => {
+                let last = unit_end.checked_add(months).ok()?.checked_add(days).ok()?;
+                start_of_day(zone, last.tomorrow().ok()?)?
+            }
+            // A start as any other, at the first instant of the next unit: from there days are exact.
+            StartsAt::EndOfMonth | StartsAt::EndOfYear => {
+                let begin = start_of_day(zone, unit_end.tomorrow().ok()?.checked_add(months).ok()?)?;
+                begin.checked_add(period.exact_part_seconds().checked_mul(1_000_000)?)?
+            }
         };
-        if start_of_day(zone, end)? <= micros(now) {
+        if end <= micros(now) {
             return Some(start_of_day(zone, unit_end.tomorrow().ok()?)? - 1);
         }
         day = match starts_at {

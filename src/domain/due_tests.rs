@@ -31,6 +31,7 @@ fn end(start: Timestamp, period: Period, starts_at: StartsAt, zone: &TimeZone) -
     let zoned = start.to_zoned(zone.clone());
     let days = period.days().days();
     let months = period.months().months();
+    let exact = SignedDuration::from_secs(period.exact_part_seconds());
     let midnight = |date: Date| {
         zone.to_ambiguous_zoned(date.at(0, 0, 0, 0))
             .disambiguate(Disambiguation::Compatible)
@@ -40,11 +41,11 @@ fn end(start: Timestamp, period: Period, starts_at: StartsAt, zone: &TimeZone) -
     match starts_at {
         StartsAt::Event => {
             let moved = zoned.checked_add(months).unwrap().timestamp();
-            moved + SignedDuration::from_secs(period.exact_part_seconds())
+            moved + exact
         }
         StartsAt::EndOfDay => midnight(zoned.date() + months + days + 1.day()),
-        StartsAt::EndOfMonth => midnight(zoned.date().last_of_month() + 1.day() + months + days),
-        StartsAt::EndOfYear => midnight(zoned.date().last_of_year() + 1.day() + months + days),
+        StartsAt::EndOfMonth => midnight(zoned.date().last_of_month() + 1.day() + months) + exact,
+        StartsAt::EndOfYear => midnight(zoned.date().last_of_year() + 1.day() + months) + exact,
     }
 }
 

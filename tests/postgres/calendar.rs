@@ -403,3 +403,13 @@ async fn end_of_month_and_year_start_at_the_first_instant_of_the_next() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn days_after_the_end_of_a_month_are_exact_over_a_change_of_the_clock() {
+    let mut database = None;
+    let ground = json!({"for": "P30D", "startsAt": "EndOfMonth"});
+    let (start, end) = ("2027-02-10 00:00+01", "2027-03-31T01:00:00+02:00");
+    ends_at(&mut database, BERLIN, "timestamptz", start, end, ground.clone()).await;
+    let (start, end) = ("2026-09-10 00:00+02", "2026-10-30T23:00:00+01:00");
+    ends_at(&mut database, BERLIN, "timestamptz", start, end, ground).await;
+}

@@ -210,10 +210,12 @@ fn conditions(conditions: &[Condition]) -> Vec<Value> {
     conditions.iter().map(json).collect()
 }
 
-const PERIODS: [&str; 9] = ["P1D", "P7D", "P6M", "P1M", "P1Y", "P2W", "P1M2D", "P1Y6M", "PT1H"];
+const PERIODS: [&str; 10] = [
+    "P1D", "P7D", "P30D", "P6M", "P1M", "P1Y", "P2W", "P1M2D", "P1Y6M", "PT1H",
+];
 
 /// Month ends, leap days, both changes of the clock in each zone, turns of the year.
-const TIMES_OF_DAY: [&str; 12] = [
+const TIMES_OF_DAY: [&str; 14] = [
     "2027-02-28T11:00:00Z",
     "2026-06-15T12:00:00Z",
     "2028-02-29T22:30:00Z",
@@ -226,6 +228,8 @@ const TIMES_OF_DAY: [&str; 12] = [
     "2027-03-14T07:15:00Z",
     "2026-11-30T23:59:59Z",
     "2029-03-01T00:00:00Z",
+    "2027-03-30T22:30:00Z",
+    "2027-03-15T04:30:00Z",
 ];
 
 const ZONES: [&str; 6] = [
