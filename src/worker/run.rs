@@ -39,6 +39,8 @@ struct Progress {
     due_before: i64,
     overdue_before: i64,
     total: Option<i64>,
+    /// Age of the oldest row that a completed deletion leaves.
+    oldest_kept: Option<i64>,
     anchor: Option<Anchor>,
     swept: bool,
 }
@@ -218,6 +220,7 @@ impl Run<'_> {
                     progress.due_before = progress.report.due;
                     progress.overdue_before = progress.report.overdue;
                     progress.total = counts.total;
+                    progress.oldest_kept = survey::age(counts.oldest_kept, judge);
                     progress.anchor = anchor;
                     progress.counted = true;
                     tracing::info!(rule = judge.rule.name, due = progress.due_before, "counted");
@@ -420,6 +423,9 @@ async fn sweep_rule(session: &Session, judge: &Judge<'_>, guard: &Guard, progres
     let (due, overdue) = survey::left_in(&session.client, judge, &locked).await?;
     progress.report.due = due;
     progress.report.overdue = overdue;
+    if due == 0 && judge.rule.action == Action::Delete {
+        progress.report.oldest_seconds = progress.oldest_kept;
+    }
     if due > 0 {
         let detail = format!("{due} due rows stayed locked by other sessions");
         progress.report.problem = Some(Problem::new(Reason::RowsLocked, judge.field("dataset"), detail));

@@ -29,6 +29,8 @@ pub struct Counts {
     pub report: RuleReport,
     /// Start event of the oldest row that the rule is about.
     pub oldest: Option<Timestamp>,
+    /// The same among rows that are not due: the oldest that a completed deletion leaves.
+    pub oldest_kept: Option<Timestamp>,
 }
 
 /// The whole of a table: as many pages as its largest part has now. Rows that are added later are too young to be due.
@@ -95,14 +97,18 @@ pub async fn along_index(client: &Client, judge: &Judge<'_>, anchor: &Anchor) ->
     let cast = &judge.column(&anchor.column, "")?.cast;
     let fault = |error: tokio_postgres::Error| Fault::of(&error, judge);
 
-    let mut due = Sql::new("SELECT count(*), count(*) FILTER (WHERE ");
+    let mut due = Sql::new("SELECT count(*) FILTER (WHERE ");
+    judge.due(&mut due, Horizon::Due)?;
+    due.push("), count(*) FILTER (WHERE ");
     judge.due(&mut due, Horizon::Overdue)?;
-    due.push(&format!(
-        ") FROM {table} AS t WHERE {column} > '-infinity' AND {column} <= "
-    ));
-    due.bind_as(anchor.last.clone(), cast);
     due.push(" AND ");
     judge.due(&mut due, Horizon::Due)?;
+    due.push(&format!("), (min({column}) FILTER (WHERE "));
+    kept(judge, &mut due)?;
+    due.push(&format!(
+        "))::text FROM {table} AS t WHERE {column} > '-infinity' AND {column} <= "
+    ));
+    due.bind_as(anchor.last.clone(), cast);
 
     let mut odd = Sql::new("SELECT count(*) FILTER (WHERE ");
     judge.without_start_event(&mut odd)?;
@@ -121,6 +127,13 @@ pub async fn along_index(client: &Client, judge: &Judge<'_>, anchor: &Anchor) ->
     ));
     judge.covered(&mut oldest)?;
 
+    let mut younger = Sql::new(&format!(
+        "SELECT min({column})::text FROM {table} AS t WHERE {column} > "
+    ));
+    younger.bind_as(anchor.last.clone(), cast);
+    younger.push(" AND ");
+    judge.covered(&mut younger)?;
+
     timeout(client, COUNT_TIMEOUT).await.map_err(fault)?;
     let due = client.query_typed_one(&due.text, &due.values()).await.map_err(fault)?;
     let odd = client.query_typed_one(&odd.text, &odd.values()).await.map_err(fault)?;
@@ -128,7 +141,15 @@ pub async fn along_index(client: &Client, judge: &Judge<'_>, anchor: &Anchor) ->
         .query_typed_one(&oldest.text, &oldest.values())
         .await
         .map_err(fault)?;
+    let younger = client
+        .query_typed_one(&younger.text, &younger.values())
+        .await
+        .map_err(fault)?;
     timeout(client, "5s").await.map_err(fault)?;
+    let start = |row: &Row, index: usize| {
+        let text: Option<String> = row.get(index);
+        text.and_then(|text| judge.oldest().ok()??.read(&text))
+    };
 
     let mut counts = Counts {
         total: None,
@@ -139,9 +160,8 @@ pub async fn along_index(client: &Client, judge: &Judge<'_>, anchor: &Anchor) ->
             undetermined: odd.get(1),
             ..RuleReport::default()
         },
-        oldest: oldest
-            .get::<_, Option<String>>(0)
-            .and_then(|text| judge.oldest().ok()??.read(&text)),
+        oldest: start(&oldest, 0),
+        oldest_kept: earlier(start(&due, 2), start(&younger, 0)),
     };
     if !judge.table.references.is_empty() {
         counts.report.kept_by_dependent = kept_by_dependent(client, judge, anchor, cast).await? - counts.report.due;
@@ -226,15 +246,35 @@ fn counting_statement(judge: &Judge<'_>) -> Result<Sql, Problem> {
         sql.push(")");
     }
     match judge.oldest()? {
-        None => sql.push(", NULL::text"),
+        None => sql.push(", NULL::text, NULL::text"),
         Some(time) => {
             let column = row(time.name());
             sql.push(&format!(", (min({column}) FILTER (WHERE {column} > '-infinity' AND "));
             judge.covered(&mut sql)?;
+            sql.push(&format!(
+                "))::text, (min({column}) FILTER (WHERE {column} > '-infinity' AND "
+            ));
+            kept(judge, &mut sql)?;
             sql.push("))::text");
         }
     }
     Ok(sql)
+}
+
+/// The rule is about the row, and it is not due.
+fn kept(judge: &Judge<'_>, sql: &mut Sql) -> Result<(), Problem> {
+    judge.covered(sql)?;
+    sql.push(" AND NOT (");
+    judge.due(sql, Horizon::Due)?;
+    sql.push(")");
+    Ok(())
+}
+
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 fn add(counts: &mut Counts, row: &Row, oldest: Option<&TimeColumn<'_>>) {
@@ -246,15 +286,16 @@ fn add(counts: &mut Counts, row: &Row, oldest: Option<&TimeColumn<'_>>) {
     report.undetermined += row.get::<_, i64>(4);
     report.no_ground_applies += row.get::<_, i64>(5);
     report.kept_by_dependent += (row.get::<_, i64>(6) - row.get::<_, i64>(1)).max(0);
-    let found = oldest.and_then(|time| time.read(&row.get::<_, Option<String>>(7)?));
-    counts.oldest = match (counts.oldest, found) {
-        (Some(before), Some(found)) => Some(before.min(found)),
-        (before, found) => before.or(found),
-    };
+    let found = |index: usize| oldest.and_then(|time| time.read(&row.get::<_, Option<String>>(index)?));
+    counts.oldest = earlier(counts.oldest, found(7));
+    counts.oldest_kept = earlier(counts.oldest_kept, found(8));
 }
 
 fn finish(counts: &mut Counts, judge: &Judge<'_>) {
-    counts.report.oldest_seconds = counts
-        .oldest
-        .map(|oldest| judge.clock.now.duration_since(oldest).as_secs().max(0));
+    counts.report.oldest_seconds = age(counts.oldest, judge);
+}
+
+/// Seconds since a start event, none for one in the future.
+pub fn age(start: Option<Timestamp>, judge: &Judge<'_>) -> Option<i64> {
+    start.map(|start| judge.clock.now.duration_since(start).as_secs().max(0))
 }
