@@ -70,7 +70,9 @@ impl Session {
             settle(&client).await.map_err(stripped)?;
         }
         let row = client.query_typed_one(FACTS_SQL, &[]).await.map_err(stripped)?;
-        let (number, server_version): (i32, String) = (row.get(0), row.get(1));
+        let (number, version): (i32, String) = (row.get(0), row.get(1));
+        // `15.13 (Debian 15.13-0+deb12u1)`: the packager is of no interest.
+        let server_version = version.split(char::is_whitespace).next().unwrap_or_default().to_owned();
         if number < OLDEST_SERVER {
             return Err(Problem::new(
                 Reason::UnsupportedServer,
