@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn a_file_in_the_stop_directory_stops_and_the_kubelets_own_entries_do_not() {
         let directory = tempfile::tempdir().unwrap();
-        let guard = Guard::new(directory.path().to_owned(), Duration::from_secs(60));
+        let guard = Guard::new(directory.path().to_owned(), Duration::from_mins(1));
         std::fs::create_dir(directory.path().join("..data")).unwrap();
         assert_eq!(guard.stop(), None);
         std::fs::write(directory.path().join("reason"), "because").unwrap();
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_request_to_terminate_and_the_deadline_end_a_run() {
-        let guard = Guard::new("/nonexistent".into(), Duration::from_secs(60));
+        let guard = Guard::new("/nonexistent".into(), Duration::from_mins(1));
         assert_eq!(guard.stop(), None);
         guard.terminate();
         assert_eq!(guard.stop(), Some(Reason::Interrupted));

@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(pace.size(), 1000);
         assert_eq!(pace.took(Duration::from_millis(100)), Duration::from_millis(50));
         assert_eq!(pace.size(), 500);
-        assert_eq!(pace.took(Duration::from_secs(60)), LONGEST_REST);
+        assert_eq!(pace.took(Duration::from_mins(1)), LONGEST_REST);
     }
 
     #[test]

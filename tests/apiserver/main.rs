@@ -1,5 +1,13 @@
 //! What a reconcile asks of the API server, and in which order: against a small one that lives in memory and remembers
 //! every write.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::large_futures,
+    reason = "a test may fail loudly"
+)]
 
 mod scenarios;
 mod server;

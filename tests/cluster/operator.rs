@@ -194,9 +194,14 @@ fn readiness_names_a_crd_that_is_older_than_the_operator() {
                 "/api/v1/namespaces/{OPERATOR}/pods/{}:8080/proxy/readyz",
                 pod["metadata"]["name"].as_str()?
             );
-            let answer = run("kubectl", &["get", "--raw", &path], "");
-            (!answer.ok && format!("{}{}", answer.out, answer.err).contains(crd))
-                .then(|| format!("{}{}", answer.out, answer.err))
+            let ready = run("kubectl", &["get", "--raw", &path], "").ok;
+            let log = run(
+                "kubectl",
+                &["-n", OPERATOR, "logs", pod["metadata"]["name"].as_str()?],
+                "",
+            )
+            .out;
+            (!ready && log.contains(crd)).then_some(log)
         },
     );
     assert!(said.contains("privacy-operator crds | kubectl apply"), "{said}");
