@@ -246,7 +246,7 @@ fn time() -> impl Strategy<Value = Time> {
     let jitter = prop_oneof![
         3 => Just(0),
         3 => select(vec![-1, 1, -1_000_000, 1_000_000]),
-        3 => select(vec![-15 * MINUTE, -60 * MINUTE, 30 * MINUTE, 60 * MINUTE, 24 * 60 * MINUTE, -24 * 60 * MINUTE]),
+        3 => select(vec![15 * MINUTE, -15 * MINUTE, -60 * MINUTE, 30 * MINUTE, 60 * MINUTE, 24 * 60 * MINUTE, -24 * 60 * MINUTE]),
         4 => -4 * 1440 * MINUTE..4 * 1440 * MINUTE,
         2 => -500 * 1440 * MINUTE..40 * 1440 * MINUTE,
     ];
