@@ -118,6 +118,10 @@ async fn check(trial: &mut Trial<'_>, admin: &Client, case: &Case, tally: &Tally
         "affected, without start event, undetermined, no ground, due"
     );
     let second = run(trial, case, &rules).await;
+    proptest::prop_assert!(
+        !matches!(second.result, privacy_operator::contract::RunResult::Failed),
+        "the second run: {second:?}"
+    );
     proptest::prop_assert_eq!(state(admin).await, end, "the second run changes something");
     proptest::prop_assert_eq!(counts(&second), again, "the second run");
     tally.add(before.len() * rules.len(), &report);
