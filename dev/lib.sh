@@ -5,6 +5,14 @@
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 STATE=${DEV_STATE:-$ROOT/.dev}                            # all that belongs to this checkout
+# A Unix socket's path may have 107 bytes, and the engine puts some 45 below this one: a checkout with a long path keeps
+# its state in a short place, and .dev points there.
+if [ -z "${DEV_STATE:-}" ] && [ ${#STATE} -gt 60 ]; then
+  short=/tmp/privacy-operator-$(printf %s "$STATE" | sha256sum | cut -c1-12)
+  mkdir -p "$short"
+  ln -sfnT "$short" "$STATE"
+  STATE=$short
+fi
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/privacy-operator    # what is costly, for all checkouts
 LOG=$STATE/log/dev.log
 CLUSTER_NAME=privacy-operator
