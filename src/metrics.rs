@@ -284,11 +284,11 @@ impl Policies {
 
 #[cfg(test)]
 mod tests {
-    use kube::core::DeserializeGuard;
     use kube::runtime::reflector::store;
     use kube::runtime::watcher::Event;
 
     use super::*;
+    use crate::controller::guarded::Guarded;
     use crate::plan::fixtures;
     use crate::report::{RuleReport, RunResult, WorkReport};
 
@@ -339,7 +339,7 @@ mod tests {
         let metrics = Metrics::new(fixtures::now);
         let (reader, mut writer) = store();
         let policy = policy_with_status();
-        writer.apply_watcher_event(&Event::Apply(DeserializeGuard(Ok(policy.clone()))));
+        writer.apply_watcher_event(&Event::Apply(Guarded(Ok(policy.clone()))));
         metrics.watch(Stores {
             policies: vec![reader],
             sources: Vec::new(),
@@ -358,7 +358,7 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
-        writer.apply_watcher_event(&Event::Delete(DeserializeGuard(Ok(policy))));
+        writer.apply_watcher_event(&Event::Delete(Guarded(Ok(policy))));
         assert!(!metrics.encode().unwrap().contains("seven-days"));
     }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use super::guarded::Guarded;
 use jiff::Timestamp;
 use kube::Client;
-use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::Mutex;
 
@@ -16,9 +16,9 @@ use crate::metrics::Metrics;
 use crate::plan::settings::WorkerSettings;
 
 /// A policy that may not be readable.
-pub type GuardedPolicy = DeserializeGuard<DataRetentionPolicy>;
+pub type GuardedPolicy = Guarded<DataRetentionPolicy>;
 /// A source that may not be readable.
-pub type GuardedSource = DeserializeGuard<DataSource>;
+pub type GuardedSource = Guarded<DataSource>;
 
 /// Everything a reconcile needs.
 pub struct Context {

@@ -22,7 +22,7 @@ use super::jobs::label;
 use super::{Context, Error, Stores, data_retention_policy, data_source, events};
 use crate::contract::STOP_CONFIG_MAP;
 use crate::plan::naming::{self, LABEL_POLICY, label_value};
-use crate::plan::sharing::tables;
+use crate::plan::sharing::{is_same_store, tables};
 use crate::plan::transitions::Transition;
 
 /// Reconciles of one kind at the same time.
@@ -104,11 +104,16 @@ fn controller<K>(api: Api<K>) -> Controller<K>
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
 {
-    Controller::new(api, watcher::Config::default()).with_config(
+    Controller::new(api, watched()).with_config(
         controller::Config::default()
             .concurrency(CONCURRENCY)
             .debounce(DEBOUNCE),
     )
+}
+
+/// In small pages: a list of a thousand objects is held in memory twice while it is read.
+fn watched() -> watcher::Config {
+    watcher::Config::default().page_size(50)
 }
 
 /// What each controller looks at besides its own kind, in one scope.
@@ -129,8 +134,8 @@ impl Watched<'_> {
     }
 
     fn by_policies(&self, controller: Controller<GuardedPolicy>) -> Controller<GuardedPolicy> {
-        let managed = || watcher::Config::default().labels(&naming::managed_selector());
-        let stop = watcher::Config::default().fields(&format!("metadata.name={STOP_CONFIG_MAP}"));
+        let managed = || watched().labels(&naming::managed_selector());
+        let stop = watched().fields(&format!("metadata.name={STOP_CONFIG_MAP}"));
         let own = controller.store();
         let (of_jobs, of_sources, of_stops) = (own.clone(), own.clone(), own.clone());
         let neighbours = self.stores.clone();
@@ -142,19 +147,19 @@ impl Watched<'_> {
             .watches::<PartialObjectMeta<Job>, _>(self.api_of_metadata(), managed(), move |job| {
                 policies_of_label(&of_jobs, &job)
             })
-            .watches::<GuardedSource, _>(self.api(), watcher::Config::default(), move |source| {
+            .watches::<GuardedSource, _>(self.api(), watched(), move |source| {
                 policies_of_source(&of_sources, &source)
             })
             .watches::<PartialObjectMeta<ConfigMap>, _>(self.api_of_metadata(), stop, move |stop| {
                 policies_of_namespace(&of_stops, &stop.namespace().unwrap_or_default())
             })
-            .watches::<GuardedPolicy, _>(self.api(), watcher::Config::default(), move |policy| {
+            .watches::<GuardedPolicy, _>(self.api(), watched(), move |policy| {
                 policies_beside(&neighbours, &policy)
             })
     }
 
     fn by_sources(&self, controller: Controller<GuardedSource>) -> Controller<GuardedSource> {
-        controller.watches::<GuardedPolicy, _>(self.api(), watcher::Config::default(), |policy| {
+        controller.watches::<GuardedPolicy, _>(self.api(), watched(), |policy| {
             let policy = policy.0.ok()?;
             let namespace = policy.namespace()?;
             Some(ObjectRef::new(&policy.spec.data_source_ref.name).within(&namespace))
@@ -193,19 +198,26 @@ fn policies_of_source(store: &Store<GuardedPolicy>, source: &GuardedSource) -> V
 
 /// The policies that share a table with the one that changed: they must say so too.
 fn policies_beside(stores: &Stores, changed: &GuardedPolicy) -> Vec<ObjectRef<GuardedPolicy>> {
-    let tables_of = |policy: &GuardedPolicy| {
+    let source_of = |policy: &GuardedPolicy| {
         let policy = policy.0.as_ref().ok()?;
-        let source = stores.source(&policy.namespace()?, &policy.spec.data_source_ref.name)?;
-        Some(tables(policy, source.0.as_ref().ok()?))
+        stores.source(&policy.namespace()?, &policy.spec.data_source_ref.name)
     };
-    let Some(own) = tables_of(changed) else {
+    let Some(own_source) = source_of(changed) else {
         return Vec::new();
+    };
+    let (Ok(changed_policy), Ok(own)) = (&changed.0, &own_source.0) else {
+        return Vec::new();
+    };
+    let own_tables = tables(changed_policy, own);
+    let shares = |other: &GuardedPolicy| {
+        let source = source_of(other)?;
+        let (policy, source) = (other.0.as_ref().ok()?, source.0.as_ref().ok()?);
+        Some(is_same_store(own, source) && !tables(policy, source).is_disjoint(&own_tables))
     };
     stores
         .policies()
         .iter()
-        .filter(|other| other.uid() != changed.uid())
-        .filter(|other| tables_of(other).is_some_and(|other| !other.is_disjoint(&own)))
+        .filter(|other| other.uid() != changed.uid() && shares(other) == Some(true))
         .map(|other| ObjectRef::from_obj(other.as_ref()))
         .collect()
 }

@@ -48,6 +48,19 @@ pub fn tables(policy: &DataRetentionPolicy, source: &DataSource) -> BTreeSet<Tab
         .collect()
 }
 
+/// Whether two sources of these namespaces name one database. Cheap, so that it can be asked of every pair.
+#[must_use]
+pub fn is_same_store(left: &DataSource, right: &DataSource) -> bool {
+    let (one, other) = (&left.spec.postgres, &right.spec.postgres);
+    let host = |source: &DataSource| {
+        normal_host(
+            &source.spec.postgres.host,
+            source.metadata.namespace.as_deref().unwrap_or_default(),
+        )
+    };
+    one.port == other.port && one.database == other.database && host(left) == host(right)
+}
+
 /// The ways to write the name of a Service, brought to one: `db`, `db.shop`, `db.shop.svc` and
 /// `db.shop.svc.cluster.local.` are the same in namespace `shop`.
 fn normal_host(host: &str, namespace: &str) -> String {
@@ -70,6 +83,7 @@ pub fn neighbours<'a>(
 ) -> Vec<Neighbour> {
     let own = tables(policy, source);
     let mut found: Vec<Neighbour> = others
+        .filter(|(_, other_source)| is_same_store(source, other_source))
         .filter(|(other, _)| (other.name_any(), other.namespace()) != (policy.name_any(), policy.namespace()))
         .flat_map(|(other, other_source)| {
             let shared: Vec<Neighbour> = tables(other, other_source)

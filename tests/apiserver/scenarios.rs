@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::core::DeserializeGuard;
 use kube::runtime::reflector::store;
 use kube::runtime::watcher::Event;
 use privacy_operator::api::{DataRetentionPolicy, DataSource};
 use privacy_operator::controller::data_retention_policy::reconcile;
+use privacy_operator::controller::guarded::Guarded;
 use privacy_operator::controller::{Context, Stores};
 use privacy_operator::metrics::Metrics;
 use privacy_operator::plan::settings::WorkerSettings;
@@ -66,8 +66,8 @@ impl World {
         let policy: DataRetentionPolicy = serde_json::from_value(self.0.get(POLICY).unwrap()).unwrap();
         let (policies, mut policy_writer) = store();
         let (sources, mut source_writer) = store();
-        policy_writer.apply_watcher_event(&Event::Apply(DeserializeGuard(Ok(policy.clone()))));
-        source_writer.apply_watcher_event(&Event::Apply(DeserializeGuard(Ok(source()))));
+        policy_writer.apply_watcher_event(&Event::Apply(Guarded(Ok(policy.clone()))));
+        source_writer.apply_watcher_event(&Event::Apply(Guarded(Ok(source()))));
         let context = Context {
             client: self.0.client(),
             worker: WorkerSettings {
@@ -89,7 +89,7 @@ impl World {
             instance: "test".to_owned(),
             backoff: tokio::sync::Mutex::default(),
         };
-        let guarded = Arc::new(DeserializeGuard(Ok(policy)));
+        let guarded = Arc::new(Guarded(Ok(policy)));
         tokio::time::timeout(Duration::from_secs(5), reconcile(guarded, Arc::new(context)))
             .await
             .expect("every request is answered")
