@@ -24,13 +24,16 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What every session is pinned to. `search_path`: a planted operator or function is never found. `row_security`: rows
 /// that a policy hides become an error. `enable_seqscan`, `jit`: batches keep to their window even when the statistics are
 /// stale. `standard_conforming_strings`: our literals mean what they say. `client_min_messages`: what code of the tables'
-/// owners says is not even sent.
+/// owners says is not even sent. `tcp_keepalives`: the locks of a worker whose node is gone end within two minutes.
 pub const SESSION_SETTINGS: &[(&str, &str)] = &[
     ("search_path", "pg_catalog,pg_temp"),
     ("row_security", "off"),
     ("lock_timeout", "100ms"),
     ("statement_timeout", "5s"),
     ("idle_in_transaction_session_timeout", "60s"),
+    ("tcp_keepalives_idle", "60"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "6"),
     ("datestyle", "ISO"),
     ("timezone", "UTC"),
     ("standard_conforming_strings", "on"),

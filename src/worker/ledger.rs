@@ -52,13 +52,25 @@ pub async fn read(client: &Client, plan: &WorkPlan) -> Result<LedgerReport, Stor
     })
 }
 
-/// Adds a line, chained to the one before.
-pub async fn append(client: &Client, plan: &WorkPlan, line: &Line<'_>) -> Result<LedgerReport, StoreError> {
+/// Adds a line, chained to the one before. `tried` is the hash of the line that a lost connection may have left behind:
+/// where it did, there is nothing to add.
+pub async fn append(
+    client: &Client,
+    plan: &WorkPlan,
+    line: &Line<'_>,
+    tried: &mut Option<String>,
+) -> Result<LedgerReport, StoreError> {
     for attempt in 1.. {
         let last = read(client, plan).await?;
+        if let Some(head) = tried
+            && is_written(client, plan, head).await?
+        {
+            return Ok(last);
+        }
         let sequence = last.sequence + 1;
         let policy = format!("{}/{}", plan.namespace, plan.policy);
         let head = head(&last.head, sequence, line);
+        *tried = Some(head.clone());
         let Totals { deleted, masked, set } = line.totals;
         let written = client
             .execute_typed(
@@ -96,6 +108,14 @@ pub async fn append(client: &Client, plan: &WorkPlan, line: &Line<'_>) -> Result
         }
     }
     read(client, plan).await
+}
+
+async fn is_written(client: &Client, plan: &WorkPlan, head: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT count(*) > 0 FROM privacy_operator.ledger WHERE policy_uid = $1 AND head = $2";
+    let row = client
+        .query_typed_one(sql, &[(&plan.policy_uid, Type::TEXT), (&head, Type::TEXT)])
+        .await?;
+    Ok(row.get(0))
 }
 
 /// The hash of a line: SHA-256 over the hash before it and its own content, a part a line.

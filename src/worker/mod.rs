@@ -5,6 +5,7 @@ pub mod catalogue;
 mod condition;
 pub mod connection;
 mod disposal;
+mod durable;
 mod guard;
 mod judge;
 mod ledger;

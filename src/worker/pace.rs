@@ -15,14 +15,20 @@ const LONGEST_REST: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Pace {
     size: u64,
+    /// On a machine that is busy with other things every batch is slow, and a smaller one not faster.
+    smallest: u64,
     largest: u64,
 }
 
 impl Pace {
-    /// Begins with batches of `size`, and never makes them larger than `largest`.
+    /// Begins with batches of `smallest`, and never makes them larger than `largest`.
     #[must_use]
-    pub const fn new(size: u64, largest: u64) -> Self {
-        Self { size, largest }
+    pub const fn new(smallest: u64, largest: u64) -> Self {
+        Self {
+            size: smallest,
+            smallest,
+            largest,
+        }
     }
 
     /// Size of the next batch.
@@ -40,15 +46,17 @@ impl Pace {
     )]
     pub fn took(&mut self, elapsed: Duration) -> Duration {
         let factor = (TARGET.as_secs_f64() / elapsed.as_secs_f64().max(1e-6)).clamp(0.5, 2.0);
-        self.size = ((self.size as f64 * factor).ceil() as u64).clamp(1, self.largest);
+        self.size = if self.size < self.smallest {
+            (self.size * 2).min(self.smallest)
+        } else {
+            ((self.size as f64 * factor).ceil() as u64).clamp(self.smallest, self.largest)
+        };
         elapsed.mul_f64(REST).min(LONGEST_REST)
     }
 
-    /// A batch ran into a lock or a time limit: halves the next one. False: it cannot be made smaller.
-    pub const fn halve(&mut self) -> bool {
-        let can = self.size > 1;
-        self.size = if can { self.size / 2 } else { 1 };
-        can
+    /// A batch of this size ran into a lock or a time limit: the next one is at most so large.
+    pub const fn shrink(&mut self, size: u64) {
+        self.size = if size == 0 { 1 } else { size };
     }
 }
 
@@ -69,10 +77,20 @@ mod tests {
     }
 
     #[test]
-    fn halving_ends_at_one() {
+    fn a_busy_machine_makes_no_batch_smaller_than_the_smallest() {
+        let mut pace = Pace::new(100, 1000);
+        pace.took(Duration::from_secs(1));
+        assert_eq!(pace.size(), 100);
+    }
+
+    #[test]
+    fn after_a_lock_batches_grow_again_from_one_row() {
         let mut pace = Pace::new(5, 10);
-        assert!(pace.halve() && pace.halve());
+        pace.shrink(0);
         assert_eq!(pace.size(), 1);
-        assert!(!pace.halve());
+        pace.took(Duration::from_secs(1));
+        pace.took(Duration::from_secs(1));
+        pace.took(Duration::from_secs(1));
+        assert_eq!(pace.size(), 5);
     }
 }

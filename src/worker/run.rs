@@ -26,6 +26,10 @@ const PATIENCE: Duration = Duration::from_mins(5);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
+/// A table that is locked as a whole is counted again so often.
+const COUNT_ATTEMPTS: u32 = 16;
+const COUNT_PAUSE: Duration = Duration::from_millis(400);
+
 /// An index is worth its random reads where the heap follows it, or where little is due.
 const GOOD_CORRELATION: f64 = 0.9;
 const SMALL_FRACTION: f64 = 0.03;
@@ -56,6 +60,8 @@ struct Run<'a> {
     progress: Vec<Progress>,
     server_version: Option<String>,
     ledger: Option<LedgerReport>,
+    /// Hash of the ledger's line that this run wrote, or was about to write when the connection was lost.
+    line: Option<String>,
 }
 
 /// Runs a plan.
@@ -78,6 +84,7 @@ pub async fn run(
         progress: vec![Progress::default(); plan.rules.len()],
         server_version: None,
         ledger: None,
+        line: None,
     };
     let begin = Instant::now();
     let worker_time = now();
@@ -210,7 +217,7 @@ impl Run<'_> {
             if progress.counted {
                 continue;
             }
-            match count_rule(session, judge, self.guard, self.mode).await {
+            match count_patiently(session, judge, self.guard, self.mode).await {
                 Ok((mut counts, anchor, path)) => {
                     if judge.rule.action == Action::Protect {
                         (counts.report.due, counts.report.overdue) = (0, 0);
@@ -300,7 +307,14 @@ impl Run<'_> {
             return Ok(());
         }
         let totals = self.totals();
-        let fault = |error: super::connection::StoreError| Fault::Problem(error.problem("privacy_operator.ledger"));
+        let fault = |error: super::connection::StoreError| {
+            let problem = error.problem("privacy_operator.ledger");
+            if error.lost {
+                Fault::Lost(problem)
+            } else {
+                Fault::Problem(problem)
+            }
+        };
         if totals == Totals::default() {
             self.ledger = Some(ledger::read(&session.client, self.plan).await.map_err(fault)?);
             return Ok(());
@@ -319,7 +333,11 @@ impl Run<'_> {
             totals,
             report: &report,
         };
-        self.ledger = Some(ledger::append(&session.client, self.plan, &line).await.map_err(fault)?);
+        self.ledger = Some(
+            ledger::append(&session.client, self.plan, &line, &mut self.line)
+                .await
+                .map_err(fault)?,
+        );
         Ok(())
     }
 
@@ -355,7 +373,9 @@ impl Run<'_> {
             {
                 RunResult::Failed
             }
-            None if due == 0 => RunResult::NothingDue,
+            None if due == 0 && self.progress.iter().all(|progress| progress.report.problem.is_none()) => {
+                RunResult::NothingDue
+            }
             None => RunResult::Done,
         };
         WorkReport {
@@ -371,6 +391,26 @@ impl Run<'_> {
             problem,
         }
     }
+}
+
+/// Counts a rule. A lock on the whole table is waited for: without a count there is no sweep.
+async fn count_patiently(
+    session: &Session,
+    judge: &Judge<'_>,
+    guard: &Guard,
+    mode: Mode,
+) -> Result<(survey::Counts, Option<Anchor>, Option<AccessPath>), Fault> {
+    for _ in 0..COUNT_ATTEMPTS {
+        match count_rule(session, judge, guard, mode).await {
+            Err(Fault::Problem(problem)) if problem.reason == Reason::RowsLocked => {}
+            other => return other,
+        }
+        if let Some(reason) = guard.stop() {
+            return Err(Fault::Stop(reason));
+        }
+        tokio::time::sleep(COUNT_PAUSE).await;
+    }
+    count_rule(session, judge, guard, mode).await
 }
 
 /// Counts a rule: along an index where it alone answers, else over the whole table. Chooses the way of the sweep.
@@ -408,11 +448,12 @@ async fn count_rule(
 async fn sweep_rule(session: &Session, judge: &Judge<'_>, guard: &Guard, progress: &mut Progress) -> Result<(), Fault> {
     session.lock_table(judge.table.oid, &judge.field("dataset")).await?;
     let mut sweep = Sweep::new(&session.client, judge, guard);
-    let swept = match &progress.anchor {
-        Some(anchor) => sweep.along_index(anchor).await,
-        None => sweep.through_pages().await,
+    let swept = sweep.run(progress.anchor.as_ref()).await;
+    // Rows that a crash may have brought back are counted when they go again.
+    progress.report.affected += match &swept {
+        Err(Fault::Lost(_)) => sweep.durable.rows,
+        _ => sweep.affected,
     };
-    progress.report.affected += sweep.affected;
     let locked = std::mem::take(&mut sweep.locked);
     // What was counted and not disposed of is still due, until a complete pass tells better. The oldest went first.
     progress.report.due = (progress.due_before - progress.report.affected).max(0);

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
@@ -47,6 +48,21 @@ pub async fn whole(client: &Client, judge: &Judge<'_>) -> Result<Window, Fault> 
     })
 }
 
+/// Whether another session locks the table or a partition against writes, or waits to. Asked without taking a lock.
+pub async fn is_table_locked(client: &Client, judge: &Judge<'_>) -> Result<bool, Fault> {
+    let sql = "WITH RECURSIVE family AS (SELECT $1::int8::oid AS oid
+                 UNION SELECT i.inhrelid FROM family JOIN pg_inherits i ON i.inhparent = family.oid)
+               SELECT EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'relation' AND l.pid <> pg_backend_pid()
+                  AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+                  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                  AND l.relation IN (SELECT oid FROM family))";
+    let row = client
+        .query_typed_one(sql, &[(&judge.table.oid, Type::INT8)])
+        .await
+        .map_err(|error| Fault::of(&error, judge))?;
+    Ok(row.get(0))
+}
+
 /// Counts everything, in one pass over the pages of the table.
 pub async fn all(client: &Client, judge: &Judge<'_>, guard: &Guard) -> Result<Counts, Fault> {
     let mut sql = counting_statement(judge)?;
@@ -71,10 +87,15 @@ pub async fn all(client: &Client, judge: &Judge<'_>, guard: &Guard) -> Result<Co
         sql.parameters[window_at] = Parameter::Text(window.from.tid());
         sql.parameters[window_at + 1] = Parameter::Text(window.to.tid());
         let began = Instant::now();
-        let row = client
-            .query_typed_one(&sql.text, &sql.values())
-            .await
-            .map_err(|error| Fault::of(&error, judge))?;
+        let row = match client.query_typed_one(&sql.text, &sql.values()).await {
+            Ok(row) => row,
+            // Far more to read than the windows before had.
+            Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) && window.size() > pages(1) => {
+                size = (window.size() / 8).max(pages(1));
+                continue;
+            }
+            Err(error) => return Err(Fault::of(&error, judge)),
+        };
         add(&mut counts, &row, oldest_column.as_ref());
         let elapsed = began.elapsed();
         size = if elapsed > TARGET {

@@ -9,6 +9,7 @@ use tokio_postgres::{Client, Statement};
 
 use super::connection::StoreError;
 use super::disposal;
+use super::durable::Durable;
 use super::guard::Guard;
 use super::judge::{Anchor, Judge, row};
 use super::pace::Pace;
@@ -17,12 +18,12 @@ use super::survey;
 use super::window::{Place, Window, pages};
 use crate::contract::{Action, Problem, Reason};
 
-/// Rows of the first batch along an index.
-const FIRST_ROWS: u64 = 200;
+/// Rows of the first batch along an index, and of the smallest on a busy machine.
+const FIRST_ROWS: u64 = 500;
 /// Rows of the largest batch along an index.
 const LARGEST_ROWS: u64 = 20_000;
-/// Pages of the first batch through the pages, and of the largest.
-const FIRST_PAGES: u64 = 16;
+/// Pages of the first and smallest batch through the pages, and of the largest.
+const FIRST_PAGES: u64 = 8;
 const LARGEST_PAGES: u64 = 4096;
 
 /// Deadlocks and the like are tried again so often.
@@ -31,6 +32,13 @@ const RETRIES: u32 = 5;
 /// Windows in which rows were locked are tried again so often, at the end of the pass.
 const LOCKED_ROUNDS: u32 = 3;
 const LOCKED_REST: Duration = Duration::from_millis(400);
+/// While locked rows are being found, one by one, nobody waits for them.
+const SEARCH_LOCK_TIMEOUT: &str = "15ms";
+const LOCK_TIMEOUT: &str = "100ms";
+/// More locked rows than this are not looked for one by one: the next run tries them again.
+const MOST_LOCKED: usize = 1000;
+/// So often a sweep waits for a lock on the whole table to pass.
+const TABLE_LOCK_ROUNDS: u32 = 20;
 
 /// How often a long sweep says how far it is.
 const PROGRESS: Duration = Duration::from_secs(10);
@@ -77,13 +85,26 @@ pub struct Sweep<'a> {
     pub affected: i64,
     /// Windows in which other sessions hold locks.
     pub locked: Vec<Window>,
+    /// Rows among the affected that would survive a crash of the server.
+    pub durable: Durable,
+    table_waits: u32,
+    searching: bool,
     said: Instant,
+}
+
+/// A statement that disposes of the due rows in a window, whose ends are its last two parameters.
+struct ByPage {
+    statement: Statement,
+    sql: Sql,
+    pace: Pace,
 }
 
 /// How a batch ended.
 enum Batch {
     Done(Duration),
     TooLarge,
+    /// Nothing was done; the same batch may be tried again.
+    Again,
 }
 
 impl<'a> Sweep<'a> {
@@ -96,68 +117,92 @@ impl<'a> Sweep<'a> {
             guard,
             affected: 0,
             locked: Vec::new(),
+            durable: Durable::default(),
+            table_waits: 0,
+            searching: false,
             said: Instant::now(),
         }
     }
 
-    /// Disposes of every due row of the table, page by page.
-    pub async fn through_pages(&mut self) -> Result<(), Fault> {
-        let mut sql = disposal::statement(self.judge)?;
-        sql.push(" AND t.ctid >= ");
-        sql.bind_as(String::new(), "tid");
-        sql.push(" AND t.ctid < ");
-        sql.bind_as(String::new(), "tid");
-        let statement = self.prepare(&sql).await?;
-        let mut pace = Pace::new(pages(FIRST_PAGES), pages(LARGEST_PAGES));
-        let whole = survey::whole(self.client, self.judge).await?;
-        self.windows(&mut sql, &statement, &mut pace, whole).await?;
+    /// Disposes of every due row of the table: along the anchor's index, else page by page.
+    pub async fn run(&mut self, anchor: Option<&Anchor>) -> Result<(), Fault> {
+        let mut pages = self.by_page(disposal::statement(self.judge)?).await?;
+        if let Some(anchor) = anchor {
+            self.along_index(anchor, &mut pages).await?;
+        } else {
+            let whole = survey::whole(self.client, self.judge).await?;
+            self.windows(&mut pages, whole).await?;
+        }
         for _ in 0..LOCKED_ROUNDS {
             if self.locked.is_empty() {
                 break;
             }
             tokio::time::sleep(LOCKED_REST).await;
             for window in std::mem::take(&mut self.locked) {
-                self.windows(&mut sql, &statement, &mut pace, window).await?;
+                self.windows(&mut pages, window).await?;
             }
         }
-        Ok(())
+        self.lock_timeout(false).await?;
+        let durable = self.durable.wait(self.client, self.affected).await;
+        durable.map_err(|error| Fault::of(&error, self.judge))
     }
 
-    /// Runs the statement over a window, whose ends are its last two parameters.
-    async fn windows(
-        &mut self,
-        sql: &mut Sql,
-        statement: &Statement,
-        pace: &mut Pace,
-        whole: Window,
-    ) -> Result<(), Fault> {
+    /// Completes a statement with a window of pages.
+    async fn by_page(&self, mut sql: Sql) -> Result<ByPage, Fault> {
+        sql.push(" AND t.ctid >= ");
+        sql.bind_as(String::new(), "tid");
+        sql.push(" AND t.ctid < ");
+        sql.bind_as(String::new(), "tid");
+        Ok(ByPage {
+            statement: self.prepare(&sql).await?,
+            sql,
+            pace: Pace::new(pages(FIRST_PAGES), pages(LARGEST_PAGES)),
+        })
+    }
+
+    /// Runs the statement over a window. Where a part of it is locked, smaller parts find out which rows those are.
+    async fn windows(&mut self, by: &mut ByPage, whole: Window) -> Result<(), Fault> {
         let mut rest = whole;
-        while !rest.is_empty() {
-            let window = rest.first(pace.size());
-            let last = sql.parameters.len() - 1;
-            sql.parameters[last - 1] = Parameter::Text(window.from.tid());
-            sql.parameters[last] = Parameter::Text(window.to.tid());
-            match self.batch(statement, sql).await? {
-                Batch::Done(elapsed) => {
+        let mut parts: Vec<Window> = Vec::new();
+        loop {
+            let part = parts.pop();
+            let is_part = part.is_some();
+            let window = match part {
+                Some(part) => part,
+                None if rest.is_empty() => return Ok(()),
+                None => {
+                    let window = rest.first(by.pace.size());
                     rest.from = window.to;
-                    self.rest(pace.took(elapsed)).await;
+                    window
+                }
+            };
+            let last = by.sql.parameters.len() - 1;
+            by.sql.parameters[last - 1] = Parameter::Text(window.from.tid());
+            by.sql.parameters[last] = Parameter::Text(window.to.tid());
+            let smaller = window.parts();
+            match self.batch(&by.statement, &by.sql, smaller.len() == 1).await? {
+                // How fast a part went says nothing about a whole batch.
+                Batch::Done(_) if is_part => {}
+                Batch::Done(elapsed) => self.rest(by.pace.took(elapsed)).await,
+                Batch::TooLarge if smaller.len() > 1 => {
+                    by.pace.shrink(pages(FIRST_PAGES));
+                    parts.extend(smaller.into_iter().rev());
                 }
                 Batch::TooLarge => {
-                    // A smaller window finds out which row it is, down to the tuple.
-                    while pace.size() > window.size() && pace.halve() {}
-                    if !pace.halve() {
-                        self.locked.push(window);
-                        rest.from = window.to;
+                    if self.locked.len() >= MOST_LOCKED {
+                        let detail = format!("more than {MOST_LOCKED} rows are locked by other sessions");
+                        return Err(Problem::new(Reason::RowsLocked, self.judge.field("dataset"), detail).into());
                     }
+                    self.locked.push(window);
                 }
+                Batch::Again => parts.push(window),
             }
         }
-        Ok(())
     }
 
     /// Disposes of every due row along an index. `lo` only ever grows within a run; every run begins at the left end, so
     /// that rows which arrive late with an old start are not missed.
-    pub async fn along_index(&mut self, anchor: &Anchor) -> Result<(), Fault> {
+    async fn along_index(&mut self, anchor: &Anchor, by_page: &mut ByPage) -> Result<(), Fault> {
         let cast = self.judge.column(&anchor.column, "")?.cast.clone();
         let column = row(&anchor.column);
         let table = self.judge.table.name.quoted();
@@ -167,10 +212,12 @@ impl<'a> Sweep<'a> {
         sql.push(&format!(" AND {column} <= "));
         sql.bind_as(String::new(), &cast);
         let statement = self.prepare(&sql).await?;
+        // The first value, the value so many rows on, and the last value before that one.
+        let range = format!("FROM {table} AS t WHERE {column} > $1::{cast} AND {column}");
         let probe = format!(
-            "WITH s AS (SELECT {column} AS v FROM {table} AS t WHERE {column} > $1::{cast} AND {column} <= $2::{cast} \
-             ORDER BY {column} LIMIT $3) \
-             SELECT min(v)::text, max(v)::text, count(*), (SELECT max(v)::text FROM s WHERE v < (SELECT max(v) FROM s)) FROM s"
+            "SELECT (SELECT {column} {range} <= $2::{cast} ORDER BY {column} LIMIT 1)::text, n.v::text, \
+                    (SELECT {column} {range} < n.v ORDER BY {column} DESC LIMIT 1)::text \
+               FROM (SELECT (SELECT {column} {range} <= $2::{cast} ORDER BY {column} OFFSET $3 LIMIT 1) AS v) AS n"
         );
         let probe = self
             .client
@@ -181,32 +228,31 @@ impl<'a> Sweep<'a> {
         let mut pace = Pace::new(FIRST_ROWS, LARGEST_ROWS);
         let mut lo = "-infinity".to_owned();
         loop {
-            let rows = i64::try_from(pace.size()).unwrap_or(i64::MAX);
+            let skip = i64::try_from(pace.size() - 1).unwrap_or(i64::MAX);
             let found = self
                 .client
-                .query_one(&probe, &[&lo, &anchor.last, &rows])
+                .query_one(&probe, &[&lo, &anchor.last, &skip])
                 .await
                 .map_err(|error| Fault::of(&error, self.judge))?;
-            let (first, last): (Option<String>, Option<String>) = (found.get(0), found.get(1));
-            let (Some(first), Some(last)) = (first, last) else {
+            let text = |index: usize| found.get::<_, Option<String>>(index);
+            let Some(first) = text(0) else {
                 return Ok(());
             };
-            let everything = found.get::<_, i64>(2) < rows;
-            let hi = match found.get::<_, Option<String>>(3) {
-                _ if everything => last,
-                // The last value may have more rows than were looked at: it begins the next batch.
+            let everything = text(1).is_none();
+            let hi = match text(2) {
+                _ if everything => anchor.last.clone(),
+                // The value so many rows on may have more rows: it begins the next batch.
                 Some(before) => before,
                 None => {
                     self.ties(anchor, &cast, &first).await?;
                     lo = first;
-                    pace = Pace::new(FIRST_ROWS, LARGEST_ROWS);
                     continue;
                 }
             };
             let end = sql.parameters.len() - 1;
             sql.parameters[end - 1] = Parameter::Text(lo.clone());
             sql.parameters[end] = Parameter::Text(hi.clone());
-            match self.batch(&statement, &sql).await? {
+            match self.batch(&statement, &sql, false).await? {
                 Batch::Done(elapsed) => {
                     lo = hi;
                     if everything {
@@ -214,14 +260,17 @@ impl<'a> Sweep<'a> {
                     }
                     self.rest(pace.took(elapsed)).await;
                 }
-                // At a batch of one row, the probe above finds a tie group, whose tuples are tried one by one.
-                Batch::TooLarge if everything && first == hi => {
-                    self.ties(anchor, &cast, &hi).await?;
-                    lo = hi;
-                }
+                Batch::TooLarge if pace.size() > FIRST_ROWS => pace.shrink(FIRST_ROWS),
                 Batch::TooLarge => {
-                    pace.halve();
+                    for window in self.pages_between(anchor, &cast, &lo, &hi).await? {
+                        self.windows(by_page, window).await?;
+                    }
+                    lo = hi;
+                    if everything {
+                        return Ok(());
+                    }
                 }
+                Batch::Again => {}
             }
         }
     }
@@ -245,14 +294,32 @@ impl<'a> Sweep<'a> {
         let mut sql = disposal::statement(self.judge)?;
         sql.push(&format!(" AND {column} = "));
         sql.bind_as(value, cast);
-        sql.push(" AND t.ctid >= ");
-        sql.bind_as(String::new(), "tid");
-        sql.push(" AND t.ctid < ");
-        sql.bind_as(String::new(), "tid");
-        let statement = self.prepare(&sql).await?;
-        let mut pace = Pace::new(pages(FIRST_PAGES), pages(LARGEST_PAGES));
+        let mut by_page = self.by_page(sql).await?;
         let whole = Window { from, to: last.next() };
-        self.windows(&mut sql, &statement, &mut pace, whole).await
+        self.windows(&mut by_page, whole).await
+    }
+
+    /// The pages on which the rows of a batch lie: among them are rows that other sessions lock.
+    async fn pages_between(&self, anchor: &Anchor, cast: &str, lo: &str, hi: &str) -> Result<Vec<Window>, Fault> {
+        let column = row(&anchor.column);
+        let sql = format!(
+            "SELECT DISTINCT split_part(ltrim(t.ctid::text, '('), ',', 1)::int8 FROM {} AS t \
+              WHERE {column} > $1::{cast} AND {column} <= $2::{cast} ORDER BY 1",
+            self.judge.table.name.quoted()
+        );
+        let found = self
+            .client
+            .query_typed(&sql, &[(&lo, Type::TEXT), (&hi, Type::TEXT)])
+            .await
+            .map_err(|error| Fault::of(&error, self.judge))?;
+        let page = |row: &tokio_postgres::Row| u64::try_from(row.get::<_, i64>(0)).unwrap_or_default();
+        Ok(found
+            .iter()
+            .map(|row| Window {
+                from: Place::page(page(row)),
+                to: Place::page(page(row) + 1),
+            })
+            .collect())
     }
 
     async fn prepare(&self, sql: &Sql) -> Result<Statement, Fault> {
@@ -264,7 +331,7 @@ impl<'a> Sweep<'a> {
     }
 
     /// One batch. What may pass by itself is tried again; what a smaller batch may avoid says so.
-    async fn batch(&mut self, statement: &Statement, sql: &Sql) -> Result<Batch, Fault> {
+    async fn batch(&mut self, statement: &Statement, sql: &Sql, smallest: bool) -> Result<Batch, Fault> {
         let values = sql.values();
         let parameters: Vec<_> = values.iter().map(|(value, _)| *value).collect();
         for attempt in 0.. {
@@ -274,9 +341,12 @@ impl<'a> Sweep<'a> {
             let began = Instant::now();
             let error = match self.client.execute(statement, &parameters).await {
                 Ok(rows) => {
+                    let elapsed = began.elapsed();
                     self.affected = self.affected.saturating_add_unsigned(rows);
                     self.say_progress();
-                    return Ok(Batch::Done(began.elapsed()));
+                    let noted = self.durable.note(self.client, self.affected).await;
+                    noted.map_err(|error| Fault::of(&error, self.judge))?;
+                    return Ok(Batch::Done(elapsed));
                 }
                 Err(error) => StoreError::of(&error),
             };
@@ -290,13 +360,43 @@ impl<'a> Sweep<'a> {
             let pointed_at = self.judge.rule.action == Action::Delete && error.is(&SqlState::FOREIGN_KEY_VIOLATION);
             let smaller =
                 waits || pointed_at || error.is(&SqlState::LOCK_NOT_AVAILABLE) || error.is(&SqlState::QUERY_CANCELED);
-            return if smaller {
+            return if error.is(&SqlState::LOCK_NOT_AVAILABLE) {
+                self.locked_out(smallest).await
+            } else if smaller {
                 Ok(Batch::TooLarge)
             } else {
                 Err(Fault::of_stripped(&error, self.judge))
             };
         }
         Ok(Batch::TooLarge)
+    }
+
+    /// A lock on the whole table is waited for; to locked rows the batch closes in.
+    async fn locked_out(&mut self, smallest: bool) -> Result<Batch, Fault> {
+        // In the middle of a search the answer would be the same as at its beginning and its end.
+        let asks = smallest || !self.searching;
+        if !(asks && survey::is_table_locked(self.client, self.judge).await?) {
+            self.lock_timeout(true).await?;
+            return Ok(Batch::TooLarge);
+        }
+        self.table_waits += 1;
+        if self.table_waits > TABLE_LOCK_ROUNDS {
+            let detail = "another session locks the whole table";
+            return Err(Problem::new(Reason::RowsLocked, self.judge.field("dataset"), detail).into());
+        }
+        tokio::time::sleep(LOCKED_REST).await;
+        Ok(Batch::Again)
+    }
+
+    async fn lock_timeout(&mut self, searching: bool) -> Result<(), Fault> {
+        if self.searching != searching {
+            let value = if searching { SEARCH_LOCK_TIMEOUT } else { LOCK_TIMEOUT };
+            let sql = "SELECT set_config('lock_timeout', $1, false)";
+            let set = self.client.query_typed_one(sql, &[(&value, Type::TEXT)]).await;
+            set.map_err(|error| Fault::of(&error, self.judge))?;
+            self.searching = searching;
+        }
+        Ok(())
     }
 
     async fn rest(&self, duration: Duration) {

@@ -3,6 +3,9 @@
 /// More than the tuples that the largest page, of 32 kB, can hold.
 const SLOTS: u64 = 2048;
 
+/// More than the tuples of an ordinary page of 8 kB.
+const DENSE_SLOTS: u64 = 288;
+
 /// A place between two tuples of the heap: page times [`SLOTS`] plus line pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place(u64);
@@ -61,6 +64,28 @@ impl Window {
         }
     }
 
+    /// Its parts, first to last, in the search for a row that stops a batch: pages, then parts of a page, then a tuple.
+    /// Hardly a page holds more than a few hundred rows: what is beyond is one part.
+    #[must_use]
+    pub fn parts(self) -> Vec<Self> {
+        let size = self.size();
+        let (step, dense) = match size {
+            0..=4 => (1, u64::MAX),
+            5..=32 => (4, u64::MAX),
+            33..=SLOTS => (32, DENSE_SLOTS),
+            _ => ((size / 8).div_ceil(SLOTS) * SLOTS, u64::MAX),
+        };
+        let mut parts = Vec::new();
+        let mut rest = self;
+        while !rest.is_empty() {
+            let sparse = rest.from.0 % SLOTS >= dense;
+            let part = rest.first(if sparse { SLOTS - 1 } else { step });
+            rest.from = part.to;
+            parts.push(part);
+        }
+        parts
+    }
+
     /// Nothing in it.
     #[must_use]
     pub fn is_empty(self) -> bool {
@@ -94,6 +119,25 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn parts_cover_a_window_once_and_end_with_single_tuples(start in 0_u64..300_000, length in 1_u64..100_000) {
+            let mut stack = vec![Window { from: Place(start), to: Place(start + length) }];
+            let mut covered = start;
+            while let Some(window) = stack.pop() {
+                let parts = window.parts();
+                if parts.len() == 1 {
+                    prop_assert_eq!(parts[0], window);
+                    prop_assert!(window.size() == 1 || window.from.0 % SLOTS >= DENSE_SLOTS);
+                    prop_assert_eq!(window.from.0, covered);
+                    covered = window.to.0;
+                }
+                if parts.len() > 1 {
+                    stack.extend(parts.into_iter().rev());
+                }
+            }
+            prop_assert_eq!(covered, start + length);
+        }
+
         #[test]
         fn windows_of_any_size_cover_everything_once(start in 0_u64..3000, length in 0_u64..5000, sizes in proptest::collection::vec(0_u64..3000, 1..8)) {
             let mut rest = Window { from: Place(start), to: Place(start + length) };

@@ -19,13 +19,17 @@ mod connection;
 mod dates;
 mod disposal;
 mod effects;
+mod evidence;
 mod grounds;
 mod harness;
 mod hostile;
+mod kills;
 mod program;
+mod races;
 mod reference;
 mod reference_cases;
 mod reference_model;
+mod runs;
 #[path = "../support/mod.rs"]
 mod support;
 mod trouble;

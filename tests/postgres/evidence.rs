@@ -1,0 +1,218 @@
+//! Limits are judged before the first write, what only counts writes nothing, and the ledger cannot be changed afterwards.
+
+use jiff::Timestamp;
+use privacy_operator::contract::{Mode, Reason, RunResult};
+use serde_json::{Value, json};
+use tokio_postgres::Client;
+
+use crate::harness::{Trial, trial, trial_on};
+use crate::runs::{YOUNG, minutes, number, totals, trial_with_ledger};
+use crate::support::postgres::{Server, server};
+use crate::trouble::{age, fingerprint};
+
+/// One table of 1,000 rows of which 500 are due, one of 100 of which 90 are.
+const TWO: &str = "CREATE TABLE t (id int, at timestamptz);
+    INSERT INTO t SELECT i, now() - CASE WHEN i <= 500 THEN interval '1 year' ELSE interval '0' END FROM generate_series(1, 1000) i;
+    CREATE TABLE u (id int, at timestamptz);
+    INSERT INTO u SELECT i, now() - CASE WHEN i <= 90 THEN interval '1 year' ELSE interval '0' END FROM generate_series(1, 100) i;";
+
+async fn limited(limits: Value, index: &str) -> Trial<'static> {
+    let mut other = age();
+    other["table"] = json!("u");
+    other["name"] = json!("other");
+    let mut trial = trial(&format!("{TWO} {index}")).await.rules(&[other, age()]);
+    trial.plan.limits = serde_json::from_value(limits).unwrap();
+    trial
+}
+
+#[tokio::test]
+async fn a_run_over_a_limit_writes_nothing_at_all() {
+    for (limits, told) in [
+        (
+            json!({"maxRows": 589, "maxPercent": 100, "percentFrom": 0}),
+            "590 rows, limits.maxRows is 589",
+        ),
+        (
+            json!({"maxPercent": 49, "percentFrom": 1000}),
+            "500 of the 1000 in its table, limits.maxPercent is 49",
+        ),
+        (
+            json!({"maxPercent": 89, "percentFrom": 100}),
+            "90 of the 100 in its table, limits.maxPercent is 89",
+        ),
+        (
+            json!({"maxPercent": 89, "percentFrom": 0}),
+            "90 of the 100 in its table",
+        ),
+        (
+            json!({"maxRows": 589, "maxPercent": 100, "percentFrom": 0, "approved": {"upToRows": 589, "until": "2999-01-01T00:00:00Z"}}),
+            "approve.upToRows is 589",
+        ),
+        (
+            json!({"maxRows": 589, "maxPercent": 100, "percentFrom": 0, "approved": {"upToRows": 1_000_000, "until": "2026-01-01T00:00:00Z"}}),
+            "the approval has expired",
+        ),
+    ] {
+        for index in ["", "CREATE INDEX ON t (at); CREATE INDEX ON u (at); ANALYZE t, u;"] {
+            let trial = limited(limits.clone(), index).await;
+            let before = fingerprint(&trial).await;
+            let report = trial.run().await;
+            assert_eq!(report.result, RunResult::Halted, "{limits}: {report:?}");
+            let problem = report.problem.unwrap();
+            assert_eq!(
+                (problem.reason, problem.field.as_str()),
+                (Reason::LimitExceeded, "spec.limits")
+            );
+            assert!(problem.detail.contains(told), "{told:?} is not in {:?}", problem.detail);
+            assert_eq!((report.rules[0].due, report.rules[1].due), (90, 500));
+            assert_eq!(before, fingerprint(&trial).await, "{limits} {index}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_run_within_its_limits_or_its_approval_goes_on() {
+    let tomorrow = Timestamp::now()
+        .checked_add(jiff::SignedDuration::from_hours(24))
+        .unwrap();
+    for limits in [
+        json!({"maxRows": 590, "maxPercent": 90, "percentFrom": 0}),
+        json!({"maxPercent": 50, "percentFrom": 101}),
+        json!({"maxPercent": 1, "percentFrom": 1001}),
+        json!({"maxRows": 1, "maxPercent": 1, "percentFrom": 0, "approved": {"upToRows": 590, "until": tomorrow.to_string()}}),
+    ] {
+        let trial = limited(limits.clone(), "").await;
+        let report = trial.run().await;
+        assert_eq!(
+            (report.result, report.rules[0].affected, report.rules[1].affected),
+            (RunResult::Done, 90, 500),
+            "{limits}: {report:?}"
+        );
+    }
+}
+
+/// Where nothing but the test writes: no background process adds to the log.
+fn quiet_server() -> Server {
+    Server::start_with(&[
+        "autovacuum = off",
+        "wal_level = minimal",
+        "max_wal_senders = 0",
+        "checkpoint_timeout = '1d'",
+        "track_io_timing = off",
+    ])
+}
+
+/// What any write would change: the end of the log, and the next transaction.
+async fn marks(client: &Client) -> (i64, i64) {
+    (
+        number(client, "SELECT pg_current_wal_insert_lsn() - '0/0'").await,
+        number(client, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::int8").await,
+    )
+}
+
+#[tokio::test]
+async fn what_only_counts_or_finds_nothing_writes_nothing() {
+    let server = quiet_server();
+    for index in ["", "CREATE INDEX ON t (at);"] {
+        let mut trial = trial_with_ledger(&server, &minutes(20_000, index)).await.rules(&[
+            age(),
+            json!({"name": "note", "rows": [{"column": "id", "operator": "In", "values": ["5"]}], "action": {"mask": [{"column": "note", "strategy": "Nullify"}]}}),
+        ]);
+        let admin = server.connect("postgres", trial.database.name()).await;
+        admin.execute("VACUUM (FREEZE, ANALYZE)", &[]).await.unwrap();
+        admin.execute("CHECKPOINT", &[]).await.unwrap();
+        // The first session of a database fills the catalogue's caches, which may prune it.
+        trial.plan.mode = Mode::Observe;
+        trial.run().await;
+        let before = marks(&admin).await;
+        let report = trial.run().await;
+        assert_eq!(
+            (report.result, report.rules[0].due, report.rules[1].due),
+            (RunResult::Done, 20_000 - YOUNG, 1),
+            "{report:?}"
+        );
+        assert_eq!(report.rules[0].affected, 0);
+        assert_eq!(before, marks(&admin).await, "Observe wrote something; index {index:?}");
+
+        trial.plan.mode = Mode::Enforce;
+        assert_eq!(trial.run().await.result, RunResult::Done);
+        let line = totals(&admin).await;
+        assert_eq!((line.deleted, line.masked), (20_000 - YOUNG, 1));
+        admin.execute("VACUUM (FREEZE, ANALYZE)", &[]).await.unwrap();
+        admin.execute("CHECKPOINT", &[]).await.unwrap();
+        trial.run().await;
+        let before = marks(&admin).await;
+        let report = trial.run().await;
+        assert_eq!(report.result, RunResult::NothingDue);
+        assert_eq!(
+            before,
+            marks(&admin).await,
+            "a run with nothing due wrote something; index {index:?}"
+        );
+        assert_eq!(number(&admin, "SELECT count(*) FROM privacy_operator.ledger").await, 1);
+        let ledger = report.ledger.unwrap();
+        assert_eq!((ledger.sequence, ledger.totals.deleted), (1, 20_000 - YOUNG));
+    }
+}
+
+#[tokio::test]
+async fn the_command_line_can_only_make_a_run_milder() {
+    let trial = trial(TWO).await.rules(&[age()]);
+    let mut settings = trial.settings();
+    settings.observe = true;
+    let report = privacy_operator::worker::execute(&settings, Timestamp::now).await;
+    assert_eq!(
+        (report.mode, report.rules[0].due, report.rules[0].affected),
+        (Mode::Observe, 500, 0)
+    );
+    assert_eq!(trial.ids().await.len(), 1000);
+}
+
+#[tokio::test]
+async fn the_ledger_chains_its_lines_and_the_role_cannot_change_them() {
+    let trial = trial_with_ledger(server(), TWO).await.rules(&[age()]);
+    let admin = trial.database.admin().await;
+    for run in 1..=3_i64 {
+        let ledger = trial.run().await.ledger.unwrap();
+        assert_eq!((ledger.sequence, ledger.totals.deleted), (run, 500 * run));
+        admin
+            .batch_execute("INSERT INTO t SELECT i, now() - interval '1 year' FROM generate_series(1, 500) i")
+            .await
+            .unwrap();
+    }
+    let broken = "SELECT count(*) FROM (SELECT *, lag(head, 1, '') OVER (ORDER BY sequence) AS before FROM privacy_operator.ledger) l
+        WHERE previous <> before OR head <> encode(sha256(convert_to(concat_ws(E'\\n', previous, sequence, run, plan_hash, deleted, masked, set_rows, report), 'UTF8')), 'hex')";
+    assert_eq!(number(&admin, broken).await, 0);
+    admin
+        .batch_execute("BEGIN; UPDATE privacy_operator.ledger SET deleted = 1 WHERE sequence = 2")
+        .await
+        .unwrap();
+    assert_eq!(number(&admin, broken).await, 1, "a changed line is noticed");
+    admin
+        .batch_execute("ROLLBACK; BEGIN; DELETE FROM privacy_operator.ledger WHERE sequence = 2")
+        .await
+        .unwrap();
+    assert_eq!(number(&admin, broken).await, 1, "a missing line is noticed");
+    admin.batch_execute("ROLLBACK").await.unwrap();
+    let role = trial.database.connect(&trial.role).await;
+    for change in [
+        "UPDATE privacy_operator.ledger SET deleted = 0",
+        "DELETE FROM privacy_operator.ledger",
+        "TRUNCATE privacy_operator.ledger",
+    ] {
+        let error = role.batch_execute(change).await.unwrap_err();
+        assert_eq!(error.code().unwrap().code(), "42501", "{change}");
+    }
+    let text = trial
+        .texts("SELECT l::text FROM privacy_operator.ledger l")
+        .await
+        .join("\n");
+    assert!(!text.contains("2025-") && !text.contains(&trial.role), "{text}");
+}
+
+#[tokio::test]
+async fn without_a_ledger_the_run_does_its_work_all_the_same() {
+    let trial = trial_on(server(), TWO).await.rules(&[age()]);
+    let report = trial.run().await;
+    assert_eq!((report.rules[0].affected, report.ledger), (500, None));
+}
