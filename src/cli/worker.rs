@@ -1,14 +1,21 @@
-//! `privacy-operator worker`: executes a work plan.
+//! `privacy-operator worker`: executes a work plan; with `export`, `identify` or `expire` a plan about one person.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::Subcommand;
+
 use crate::contract;
-use crate::worker::{self, Settings};
+use crate::contract::export as contract_export;
+use crate::worker::{self, Settings, export};
 
 /// Execute a work plan against its store. Started by the CronJobs and Jobs that the operator makes.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    program: Option<Program>,
+
     /// The work plan.
     #[arg(long, default_value = contract::PLAN_PATH)]
     plan: PathBuf,
@@ -38,6 +45,79 @@ pub struct Arguments {
     observe: bool,
 }
 
+#[derive(Subcommand)]
+enum Program {
+    /// Put one person's data into a sealed archive.
+    Export(OnePerson),
+    /// Find out who a request is about, as a keyed hash.
+    Identify(OnePerson),
+    /// Delete an archive.
+    Expire(OnePerson),
+}
+
+/// Where the files of a plan about one person are.
+#[derive(clap::Args)]
+struct OnePerson {
+    /// The plan.
+    #[arg(long, default_value = contract::PLAN_PATH)]
+    plan: PathBuf,
+
+    /// Directory with one file for each identity of the person.
+    #[arg(long, default_value = contract_export::SUBJECT_DIRECTORY)]
+    subject: PathBuf,
+
+    /// Directory with the hash key.
+    #[arg(long, default_value = contract_export::HASH_KEY_DIRECTORY)]
+    hash_key: PathBuf,
+
+    /// Directory with a directory for each store, by its place in the plan.
+    #[arg(long, default_value = contract_export::STORES_DIRECTORY)]
+    stores: PathBuf,
+
+    /// Directory with the credentials of the object store.
+    #[arg(long, default_value = contract_export::DELIVERY_CREDENTIALS_DIRECTORY)]
+    delivery_credentials: PathBuf,
+
+    /// File with the certificate authority of the object store.
+    #[arg(long, default_value = contract_export::DELIVERY_CA_PATH)]
+    delivery_ca: PathBuf,
+
+    /// Directory of the volume that takes the archives.
+    #[arg(long, default_value = contract_export::DELIVERY_VOLUME_DIRECTORY)]
+    volume: PathBuf,
+
+    /// Directory that stops the run as soon as a file is in it.
+    #[arg(long, default_value = contract::STOP_DIRECTORY)]
+    stop: PathBuf,
+
+    /// File for the short form of the report.
+    #[arg(long, default_value = "/dev/termination-log")]
+    termination_message: PathBuf,
+
+    /// Name of the run, for the servers' lists of sessions.
+    #[arg(long, env = "PRIVACY_OPERATOR_RUN", default_value = "by-hand")]
+    run: String,
+}
+
+impl OnePerson {
+    fn settings(self) -> export::Settings {
+        export::Settings {
+            plan: self.plan,
+            subject: self.subject,
+            hash_key: self.hash_key,
+            stores: self.stores,
+            delivery: export::Mounts {
+                credentials: self.delivery_credentials,
+                ca: self.delivery_ca,
+                volume: self.volume,
+            },
+            stop: self.stop,
+            termination_message: Some(self.termination_message),
+            run: self.run,
+        }
+    }
+}
+
 /// Runs the worker on one thread: it waits for the store nearly all of the time.
 pub fn main(arguments: Arguments) -> ExitCode {
     tracing_subscriber::fmt().json().with_writer(std::io::stderr).init();
@@ -48,16 +128,21 @@ pub fn main(arguments: Arguments) -> ExitCode {
             return ExitCode::from(contract::EXIT_TRANSIENT);
         }
     };
-    runtime.block_on(worker::main(
-        Settings {
-            plan: arguments.plan,
-            credentials: arguments.credentials,
-            ca: arguments.ca,
-            stop: arguments.stop,
-            termination_message: Some(arguments.termination_message),
-            run: arguments.run,
-            observe: arguments.observe,
-        },
-        crate::clock::now,
-    ))
+    match arguments.program {
+        Some(Program::Export(arguments)) => runtime.block_on(export::main(arguments.settings(), crate::clock::now)),
+        Some(Program::Identify(arguments)) => export::identify_main(&arguments.settings()),
+        Some(Program::Expire(arguments)) => runtime.block_on(export::expire_main(arguments.settings())),
+        None => runtime.block_on(worker::main(
+            Settings {
+                plan: arguments.plan,
+                credentials: arguments.credentials,
+                ca: arguments.ca,
+                stop: arguments.stop,
+                termination_message: Some(arguments.termination_message),
+                run: arguments.run,
+                observe: arguments.observe,
+            },
+            crate::clock::now,
+        )),
+    }
 }

@@ -127,7 +127,7 @@ impl Run<'_> {
             return Err(Fault::Stop(reason));
         }
         let writes = self.mode == Mode::Enforce;
-        let session = Session::open(self.plan, access, now(), writes).await?;
+        let session = Session::open(&self.plan.store, access, now(), writes).await?;
         self.server_version = Some(session.server_version.clone());
         let clock = self.clock(&session)?;
 
