@@ -167,26 +167,35 @@ fn begin(
     let mut columns: Vec<OutputColumn> = Vec::new();
     let mut withheld = Vec::new();
     // What identifies a row comes first, then what is declared, in the order of the declaration.
-    let identifying = order
+    let key = order.iter().map(|column| (column, "key".to_owned()));
+    let identities = planned
+        .subjects
         .iter()
-        .chain(planned.subjects.iter().filter_map(|subject| match &subject.by {
-            SubjectBy::Column(column) => Some(column),
+        .enumerate()
+        .filter_map(|(index, subject)| match &subject.by {
+            SubjectBy::Column(column) => Some((column, format!("subjects[{index}].column"))),
             SubjectBy::Through(_) => None,
-        }));
-    let declared = planned.fields.iter().map(|field| &field.column);
-    for name in identifying.chain(declared) {
+        });
+    let declared = planned
+        .fields
+        .iter()
+        .map(|field| (&field.column, format!("fields[{}]", field.column)));
+    for (name, place) in key.chain(identities).chain(declared) {
         let known =
             columns.iter().any(|column| &column.name == name) || withheld.iter().any(|(other, _)| other == name);
         if known {
             continue;
         }
-        let found = table.column(name, &format!("{field}.fields[{name}]"))?;
         let declaration = planned.fields.iter().find(|field| &field.column == name);
         let origin = declaration.and_then(|field| field.origin);
         let portable = matches!(origin, Some(Origin::Provided | Origin::Observed));
         if declaration.is_some_and(|field| field.secret) {
+            // It is not read, so that no right is needed.
             withheld.push((name.clone(), Withheld::Secret));
-        } else if right == Right::Portability && !portable {
+            continue;
+        }
+        let found = table.column(name, &format!("{field}.{place}"))?;
+        if right == Right::Portability && !portable {
             withheld.push((name.clone(), Withheld::NotPortable));
         } else {
             columns.push(OutputColumn {
@@ -206,9 +215,6 @@ fn begin(
                 .any(|relation| relation.columns.contains_key(name))
     };
     let undeclared = table.columns.keys().filter(|name| !named(name)).cloned().collect();
-    for column in &order {
-        table.column(column, &format!("{field}.key"))?;
-    }
     let rests_on_consent_or_contract = activities
         .iter()
         .filter(|activity| planned.activities.contains(&activity.name))

@@ -36,12 +36,12 @@ struct Transport {
 
 impl Connector {
     /// A client that trusts one authority, or those of the image.
-    pub fn new(ca: Option<&Path>) -> Result<Self, Problem> {
+    pub fn new(encrypted: bool, ca: Option<&Path>) -> Result<Self, Problem> {
         let mut tcp = Tcp::new();
         tcp.set_connect_timeout(Some(CONNECT_PATIENCE));
         tcp.enforce_http(false);
         let https = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls(ca)?)
+            .with_tls_config(tls(encrypted, ca)?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
@@ -57,7 +57,7 @@ impl Connector {
     }
 }
 
-fn tls(ca: Option<&Path>) -> Result<rustls::ClientConfig, Problem> {
+fn tls(encrypted: bool, ca: Option<&Path>) -> Result<rustls::ClientConfig, Problem> {
     let field = "delivery.objectStore.caSecretRef";
     if let Some(path) = ca {
         return connection::tls_config(path).map_err(|problem| Problem {
@@ -67,7 +67,12 @@ fn tls(ca: Option<&Path>) -> Result<rustls::ClientConfig, Problem> {
     }
     let cannot = |detail: &str| Problem::new(Reason::InvalidCertificateAuthority, field, detail);
     let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if encrypted {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            return Err(cannot("none is named, and the image holds none"));
+        }
+    }
     Ok(
         rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()

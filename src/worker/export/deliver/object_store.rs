@@ -54,7 +54,7 @@ impl Bucket {
             _ => None,
         };
         let path = Path::parse(&planned.key).map_err(|_| invalid("the key is not a path"))?;
-        let connector = Connector::new(ca)?;
+        let connector = Connector::new(encrypted, ca)?;
         let client = connector.client();
         let (access_key, secret_key) = (secret(ACCESS_KEY_FILE)?, secret(SECRET_KEY_FILE)?);
         let store = AmazonS3Builder::new()
