@@ -164,7 +164,8 @@ impl Trial {
 
     /// Exports.
     pub async fn run(&self) -> ExportReport {
-        let run = export::execute(&self.settings(), Timestamp::now, &Arc::new(Counts::default()));
+        let (settings, counts) = (self.settings(), Arc::new(Counts::default()));
+        let run = export::execute(&settings, Timestamp::now, &counts);
         tokio::time::timeout(Duration::from_mins(5), run)
             .await
             .expect("an export ends")

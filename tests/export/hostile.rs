@@ -147,7 +147,7 @@ const SCHEMA: &str = "
 
 const FILL: &str = "
     INSERT INTO texts SELECT * FROM keys; INSERT INTO laxes SELECT * FROM keys; INSERT INTO cases SELECT * FROM keys;
-    INSERT INTO padded SELECT * FROM keys; INSERT INTO words SELECT * FROM keys;
+    INSERT INTO padded SELECT * FROM keys WHERE key NOT LIKE '% '; INSERT INTO words SELECT * FROM keys;
     INSERT INTO children SELECT * FROM keys; INSERT INTO lax_children SELECT * FROM keys;
     INSERT INTO numbers VALUES (1, 7), (2, 12), (3, 0), (4, -7), (5, 70), (6, 2147483647), (7, -2147483648);
     INSERT INTO bigs SELECT * FROM numbers; INSERT INTO bigs VALUES (8, 2147483648), (9, 9223372036854775807);

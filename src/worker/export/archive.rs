@@ -21,6 +21,9 @@ use crate::contract::{Problem, Reason};
 /// Bytes of one part, as it is sent. With it an object may have 80 GB.
 pub const PART_BYTES: usize = 8 << 20;
 
+/// What one piece may add before the part is sent.
+const ROOM: usize = 2 << 20;
+
 /// What is written is gathered up to this before it is hashed and compressed.
 const GATHERED: usize = 32 << 10;
 
@@ -125,7 +128,10 @@ impl Parts<'_> {
                     return Ok(());
                 }
                 let length = waiting.len().min(PART_BYTES);
-                let rest = waiting.split_off(length);
+                // As much room as one part will need, so that it never grows to twice of it.
+                let mut rest = Vec::with_capacity(PART_BYTES + ROOM);
+                rest.extend_from_slice(&waiting[length..]);
+                waiting.truncate(length);
                 std::mem::replace(&mut *waiting, rest)
             };
             self.bytes += part.len() as u64;

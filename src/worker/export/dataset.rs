@@ -15,6 +15,8 @@ pub struct Dataset {
     pub name: String,
     /// Its table in the catalogue.
     pub table: Table,
+    /// The table has partitions.
+    pub partitioned: bool,
     /// Names of the activities that it serves.
     pub activities: Vec<String>,
     /// The columns that leave the store, in their order.
@@ -115,8 +117,17 @@ pub enum LeftOut {
 pub struct Facts {
     /// Tables, in the order of the datasets; none where the dataset is not looked into.
     pub tables: Vec<Option<Table>>,
-    /// Columns of the primary key, by table.
-    pub primary_keys: BTreeMap<i64, Vec<String>>,
+    /// What else is to be known, by table.
+    pub more: BTreeMap<i64, TableFacts>,
+}
+
+/// What an export must know of a table beside its columns.
+#[derive(Debug, Clone, Default)]
+pub struct TableFacts {
+    /// It has partitions, each with places of its own for rows.
+    pub partitioned: bool,
+    /// Columns of the primary key.
+    pub primary_key: Vec<String>,
 }
 
 /// Makes the datasets of a store. A dataset without `subjects` has no table and is only listed.
@@ -132,8 +143,8 @@ pub fn resolve(
             datasets.push(None);
             continue;
         };
-        let key = facts.primary_keys.get(&table.oid).cloned().unwrap_or_default();
-        datasets.push(Some(begin(store, planned, table, key, right, activities)?));
+        let more = facts.more.get(&table.oid).cloned().unwrap_or_default();
+        datasets.push(Some(begin(store, planned, (table, more), right, activities)?));
     }
     let levels = levels(store)?;
     for (place, planned) in store.datasets.iter().enumerate() {
@@ -153,14 +164,13 @@ pub fn resolve(
 fn begin(
     store: &ExportStore,
     planned: &ExportDataset,
-    table: Table,
-    primary_key: Vec<String>,
+    (table, more): (Table, TableFacts),
     right: Right,
     activities: &[Activity],
 ) -> Result<Dataset, Problem> {
     let field = field(store, planned);
     let order = if planned.key.is_empty() {
-        primary_key
+        more.primary_key
     } else {
         planned.key.clone()
     };
@@ -230,6 +240,7 @@ fn begin(
     Ok(Dataset {
         name: planned.name.clone(),
         table,
+        partitioned: more.partitioned,
         activities: planned.activities.clone(),
         columns,
         order,

@@ -63,7 +63,7 @@ pub struct Known<'a> {
 pub struct Layout {
     /// One column for each path, whether it fits; none where there is only one path.
     pub flags: usize,
-    /// Whether `ctid` and `tableoid` follow.
+    /// Whether the row's place follows, in two columns.
     pub place: bool,
     /// Columns of the wanted keys.
     pub keys: usize,
@@ -119,7 +119,13 @@ pub fn rows(known: &Known<'_>, dataset: &Dataset, data: bool) -> Option<Query> {
         select.extend(predicates.iter().map(|predicate| format!("({predicate}) IS TRUE")));
     }
     if layout.place {
-        select.push("t.ctid::text, t.tableoid::int8".to_owned());
+        // Only partitions need to be told apart: a table of its own needs no right on `tableoid`.
+        let table = if dataset.partitioned {
+            "t.tableoid::int8"
+        } else {
+            "0::int8"
+        };
+        select.push(format!("t.ctid::text, {table}"));
     }
     let wanted = dataset.wanted.iter().flat_map(|wanted| &wanted.columns);
     select.extend(wanted.map(|column| format!("{}::text", qualified("t", column))));
@@ -291,8 +297,13 @@ pub fn piece_of_file(dataset: &Dataset, column: usize) -> String {
 
 /// Within one snapshot a row stays where it is.
 fn one_row(dataset: &Dataset) -> String {
+    let table = if dataset.partitioned {
+        "t.tableoid = $2::int8::oid"
+    } else {
+        "$2::int8 = 0"
+    };
     format!(
-        "FROM {} AS t WHERE t.ctid = $1::text::tid AND t.tableoid = $2::int8::oid",
+        "FROM {} AS t WHERE t.ctid = $1::text::tid AND {table}",
         dataset.table.name.quoted()
     )
 }

@@ -1,7 +1,6 @@
 //! A store in one snapshot: opened, looked up, and walked level by level from the person's identities.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,7 +10,7 @@ use jiff::Timestamp;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::dataset::{self, Dataset, Facts};
+use super::dataset::{self, Dataset, Facts, TableFacts};
 use super::fault::Fault;
 use super::keys::KeySet;
 use super::progress::Counts;
@@ -35,11 +34,14 @@ const CACHE_BYTES: usize = 2 << 20;
 /// How long to wait for a table that somebody else has locked as a whole.
 const LOCK_TIMEOUT: &str = "10s";
 
-const PRIMARY_KEYS_SQL: &str = "
-SELECT x.indrelid::int8, array_agg(a.attname::text ORDER BY k.position)
-  FROM pg_index x CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY AS k (attnum, position)
-  JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.attnum
- WHERE x.indisprimary AND x.indrelid::int8 = ANY ($1) GROUP BY x.indrelid";
+/// Whether a table has partitions, and the columns of its primary key.
+const TABLES_SQL: &str = "
+SELECT c.oid::int8, c.relkind = 'p',
+       (SELECT array_agg(a.attname::text ORDER BY k.position)
+          FROM pg_index x CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY AS k (attnum, position)
+          JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.attnum
+         WHERE x.indrelid = c.oid AND x.indisprimary)
+  FROM pg_class c WHERE c.oid::int8 = ANY ($1)";
 
 /// A store in one snapshot.
 pub struct StoreSnapshot<'a> {
@@ -280,9 +282,18 @@ async fn look_up(client: &Client, planned: &ExportStore) -> Result<Facts, Fault>
     let tables = futures::future::try_join_all(lookups).await?;
     let oids: Vec<i64> = tables.iter().flatten().map(|table| table.oid).collect();
     let rows = client
-        .query_typed(PRIMARY_KEYS_SQL, &[(&oids, Type::INT8_ARRAY)])
+        .query_typed(TABLES_SQL, &[(&oids, Type::INT8_ARRAY)])
         .await
         .map_err(|error| Fault::store(&planned.name, &StoreError::of(&error)))?;
-    let primary_keys: BTreeMap<i64, Vec<String>> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    Ok(Facts { tables, primary_keys })
+    let more = rows
+        .iter()
+        .map(|row| {
+            let more = TableFacts {
+                partitioned: row.get(1),
+                primary_key: row.get::<_, Option<Vec<String>>>(2).unwrap_or_default(),
+            };
+            (row.get(0), more)
+        })
+        .collect();
+    Ok(Facts { tables, more })
 }

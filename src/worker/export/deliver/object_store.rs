@@ -175,16 +175,9 @@ impl Bucket {
     }
 
     fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Problem {
-        let mut cause = Some(error);
-        while let Some(this) = cause {
-            let tls = this
-                .downcast_ref::<rustls::Error>()
-                .or_else(|| this.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref());
-            if tls.is_some() {
-                let detail = format!("the certificate of {} is not trusted", self.planned.endpoint);
-                return Problem::new(Reason::CertificateNotTrusted, FIELD, detail);
-            }
-            cause = this.source();
+        if is_tls(error) {
+            let detail = format!("the certificate of {} is not trusted", self.planned.endpoint);
+            return Problem::new(Reason::CertificateNotTrusted, FIELD, detail);
         }
         let detail = format!("no answer from {}", self.planned.endpoint);
         Problem::new(Reason::DeliveryUnavailable, FIELD, detail)
@@ -210,6 +203,12 @@ impl Bucket {
             other => self.unreachable(other),
         }
     }
+}
+
+/// Whether an error of TLS is behind another; errors of input and output keep theirs in a place of its own.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let within = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || within.is_some_and(|inner| is_tls(inner)) || error.source().is_some_and(is_tls)
 }
 
 #[derive(Debug, Default, Deserialize)]

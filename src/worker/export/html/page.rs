@@ -63,8 +63,6 @@ pub fn begin(out: &mut Vec<u8>, language: &'static str, title: &str) {
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\
          <meta name=\"referrer\" content=\"no-referrer\"><meta name=\"robots\" content=\"noindex\">",
     );
-    // An icon of nothing: else a browser asks for one.
-    markup(out, "<link rel=\"icon\" href=\"data:,\">");
     element(out, "title", title);
     markup(out, "<style>");
     markup(out, STYLE);
