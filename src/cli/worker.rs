@@ -1,12 +1,16 @@
 //! `privacy-operator worker`: executes a work plan; with `export`, `identify` or `expire` a plan about one person.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use tokio::net::TcpListener;
 
 use crate::contract;
 use crate::contract::export as contract_export;
+use crate::contract::progress::PROGRESS_PORT;
+use crate::http;
 use crate::worker::{self, Settings, export};
 
 /// Execute a work plan against its store. Started by the CronJobs and Jobs that the operator makes.
@@ -39,6 +43,10 @@ pub struct Arguments {
     /// Name of the run, for the ledger and the server's list of sessions.
     #[arg(long, env = "PRIVACY_OPERATOR_RUN", default_value = "by-hand")]
     run: String,
+
+    /// Where the run tells how far it is. When the port cannot be opened the run goes on without.
+    #[arg(long, default_value_t = progress_address())]
+    progress_address: SocketAddr,
 
     /// Count only and write nothing, whatever the plan says.
     #[arg(long)]
@@ -97,6 +105,10 @@ struct OnePerson {
     /// Name of the run, for the servers' lists of sessions.
     #[arg(long, env = "PRIVACY_OPERATOR_RUN", default_value = "by-hand")]
     run: String,
+
+    /// Where an export tells how far it is. When the port cannot be opened it goes on without.
+    #[arg(long, default_value_t = progress_address())]
+    progress_address: SocketAddr,
 }
 
 impl OnePerson {
@@ -118,6 +130,10 @@ impl OnePerson {
     }
 }
 
+fn progress_address() -> SocketAddr {
+    SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, PROGRESS_PORT))
+}
+
 /// Runs the worker on one thread: it waits for the store nearly all of the time.
 pub fn main(arguments: Arguments) -> ExitCode {
     tracing_subscriber::fmt().json().with_writer(std::io::stderr).init();
@@ -129,11 +145,15 @@ pub fn main(arguments: Arguments) -> ExitCode {
         }
     };
     match arguments.program {
-        Some(Program::Export(arguments)) => runtime.block_on(export::main(arguments.settings(), crate::clock::now)),
+        Some(Program::Export(arguments)) => runtime.block_on(async {
+            let listener = listener(arguments.progress_address).await;
+            export::main(arguments.settings(), listener, crate::clock::now).await
+        }),
         Some(Program::Identify(arguments)) => export::identify_main(&arguments.settings()),
         Some(Program::Expire(arguments)) => runtime.block_on(export::expire_main(arguments.settings())),
-        None => runtime.block_on(worker::main(
-            Settings {
+        None => runtime.block_on(async {
+            let listener = listener(arguments.progress_address).await;
+            let settings = Settings {
                 plan: arguments.plan,
                 credentials: arguments.credentials,
                 ca: arguments.ca,
@@ -141,8 +161,16 @@ pub fn main(arguments: Arguments) -> ExitCode {
                 termination_message: Some(arguments.termination_message),
                 run: arguments.run,
                 observe: arguments.observe,
-            },
-            crate::clock::now,
-        )),
+            };
+            worker::main(settings, listener, crate::clock::now).await
+        }),
     }
+}
+
+async fn listener(address: SocketAddr) -> Option<TcpListener> {
+    let listener = http::bind(address).await;
+    if let Err(error) = &listener {
+        tracing::warn!(%error, %address, "progress is not told");
+    }
+    listener.ok()
 }

@@ -1,7 +1,6 @@
 //! Runs export plans against a database of the shared server, with the files that a worker pod would have.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use age::secrecy::ExposeSecret as _;
@@ -11,7 +10,8 @@ use privacy_operator::contract::export::{
     Delivery, ExpirePlan, ExpireReport, ExportPlan, ExportReport, IdentifyPlan, IdentifyReport, ObjectStore, Sealing,
     Volume, archive_name,
 };
-use privacy_operator::worker::export::{self, Counts, Mounts, Settings};
+use privacy_operator::worker::export::{self, Mounts, Settings};
+use privacy_operator::worker::progress::Progress;
 use serde_json::{Value, json};
 
 use crate::opened::Opened;
@@ -164,8 +164,8 @@ impl Trial {
 
     /// Exports.
     pub async fn run(&self) -> ExportReport {
-        let (settings, counts) = (self.settings(), Arc::new(Counts::default()));
-        let run = export::execute(&settings, Timestamp::now, &counts);
+        let (settings, progress) = (self.settings(), Progress::default());
+        let run = export::execute(&settings, Timestamp::now, &progress);
         tokio::time::timeout(Duration::from_mins(5), run)
             .await
             .expect("an export ends")

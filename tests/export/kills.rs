@@ -3,6 +3,8 @@
 use privacy_operator::contract::Reason;
 use privacy_operator::contract::export::ExportResult;
 
+use serde_json::Value;
+
 use crate::harness::{REQUEST, Trial};
 use crate::program::Program;
 use crate::s3::bucket;
@@ -92,6 +94,28 @@ async fn killed_while_it_writes_to_a_volume_and_run_again_it_is_one_archive() {
     assert!(!trial.archive().exists());
     assert_eq!(trial.run().await.archive.unwrap().content_sha256, whole.content_sha256);
     assert_eq!(trial.volume(), [format!("{REQUEST}.zip.age")]);
+}
+
+#[tokio::test]
+async fn it_tells_how_far_it_is_in_counts_and_nothing_else() {
+    let bucket = bucket();
+    let trial = large().await.into_bucket(&bucket);
+    let mut program = Program::export(&trial);
+    let mut last = Value::Null;
+    wait::until("bytes are told", async || {
+        last = program.progress().unwrap_or_default();
+        last["bytes"].as_i64() > Some(0) || !program.is_running()
+    })
+    .await;
+    assert_eq!(last["step"], "Collecting", "{last}");
+    let report = program.wait().await.report();
+    assert!(
+        last["rows"].as_i64() == Some(report.rows),
+        "all rows are found before the first part: {last}"
+    );
+    assert!(last["bytes"].as_i64().unwrap() <= report.archive.unwrap().bytes);
+    let names: Vec<&String> = last.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["bytes", "rows", "step"]);
 }
 
 #[tokio::test]

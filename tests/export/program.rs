@@ -1,8 +1,12 @@
 //! The real program, as a pod would run it.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use privacy_operator::contract::export::{ExportReport, TerminationMessage};
+
+use serde_json::Value;
 
 use crate::harness::Trial;
 use crate::support::wait;
@@ -11,6 +15,7 @@ use crate::support::wait;
 pub struct Program {
     child: Child,
     directory: tempfile::TempDir,
+    progress_port: u16,
 }
 
 /// What it left behind.
@@ -44,14 +49,33 @@ impl Program {
         ] {
             command.arg(argument).arg(path);
         }
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let progress_port = free.local_addr().unwrap().port();
+        drop(free);
         let child = command
+            .arg(format!("--progress-address=127.0.0.1:{progress_port}"))
             .env("RUST_LOG", "trace")
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
             .spawn()
             .unwrap();
-        Self { child, directory }
+        Self {
+            child,
+            directory,
+            progress_port,
+        }
+    }
+
+    /// What it tells on its port, if it answers.
+    pub fn progress(&self) -> Option<Value> {
+        let mut connection = TcpStream::connect(("127.0.0.1", self.progress_port)).ok()?;
+        connection
+            .write_all(b"GET /progress HTTP/1.0\r\nHost: worker\r\n\r\n")
+            .ok()?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).ok()?;
+        serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
     }
 
     /// Asks it to end, as Kubernetes does.

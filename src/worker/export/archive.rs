@@ -15,8 +15,8 @@ use zip::write::{SimpleFileOptions, StreamWriter, ZipWriter};
 
 use super::deliver::Sink;
 use super::fault::Fault;
-use super::progress::Counts;
 use crate::contract::{Problem, Reason};
+use crate::worker::progress::Progress;
 
 /// Bytes of one part, as it is sent. With it an object may have 80 GB.
 pub const PART_BYTES: usize = 8 << 20;
@@ -115,7 +115,7 @@ struct Parts<'a> {
     bytes: u64,
     sent: u64,
     largest: u64,
-    counts: &'a Counts,
+    live: &'a Progress,
 }
 
 impl Parts<'_> {
@@ -142,7 +142,7 @@ impl Parts<'_> {
             self.digest.update(&part);
             self.sent += 1;
             self.sink.part(Bytes::from(part)).await?;
-            self.counts.delivered(self.bytes);
+            self.live.set_bytes(i64::try_from(self.bytes).unwrap_or(i64::MAX));
         }
     }
 }
@@ -153,7 +153,7 @@ impl<'a> Archive<'a> {
         recipients: &[age::x25519::Recipient],
         sink: Sink,
         largest: u64,
-        counts: &'a Counts,
+        live: &'a Progress,
     ) -> Result<Self, Fault> {
         let outlet = Outlet::default();
         let sealed = if recipients.is_empty() {
@@ -177,7 +177,7 @@ impl<'a> Archive<'a> {
                 bytes: 0,
                 sent: 0,
                 largest,
-                counts,
+                live,
             },
         })
     }

@@ -16,7 +16,6 @@ mod html;
 mod json;
 mod keys;
 mod manifest;
-mod progress;
 mod query;
 mod recipient;
 mod rows;
@@ -28,14 +27,14 @@ mod subject;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
+use tokio::net::TcpListener;
 
 pub use self::deliver::Mounts;
-pub use self::progress::Counts;
 use self::subject::{HashKey, Subject};
+use super::progress::{self, Progress};
 use crate::contract::export::{
     Coverage, ExpirePlan, ExpireReport, ExportPlan, ExportReport, ExportResult, IdentifyPlan, IdentifyReport,
     TerminationMessage, VERSION,
@@ -65,19 +64,25 @@ pub struct Settings {
 }
 
 /// Exports and reports.
-pub async fn main(settings: Settings, now: fn() -> Timestamp) -> ExitCode {
+/// Progress is told on the listener, where there is one.
+pub async fn main(settings: Settings, listener: Option<TcpListener>, now: fn() -> Timestamp) -> ExitCode {
     super::silence_panics();
-    let report = execute(&settings, now, &Arc::new(Counts::default())).await;
+    let progress = Progress::default();
+    let teller = listener.map(|listener| tokio::spawn(progress::serve(listener, progress.clone())));
+    let report = execute(&settings, now, &progress).await;
+    if let Some(teller) = teller {
+        teller.abort();
+    }
     let code = exit_code(report.problem.as_ref(), report.result == ExportResult::Halted);
     publish(&settings, report);
     code
 }
 
-/// Exports. The counts may be read meanwhile.
-pub async fn execute(settings: &Settings, now: fn() -> Timestamp, counts: &Arc<Counts>) -> ExportReport {
+/// Exports. How far it is may be read meanwhile.
+pub async fn execute(settings: &Settings, now: fn() -> Timestamp, live: &Progress) -> ExportReport {
     let begin = now();
     match read_plan::<ExportPlan>(&settings.plan, |plan| plan.version) {
-        Ok((plan, plan_hash)) => run::run(settings, &plan, plan_hash, now, counts).await,
+        Ok((plan, plan_hash)) => run::run(settings, &plan, plan_hash, now, live).await,
         Err(problem) => ExportReport {
             version: VERSION,
             plan_hash: String::new(),

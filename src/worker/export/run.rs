@@ -1,6 +1,5 @@
 //! One export from beginning to end.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,14 +9,15 @@ use super::archive::{Archive, Delivered};
 use super::context::Context;
 use super::deliver::Place;
 use super::fault::Fault;
-use super::progress::Counts;
 use super::store::StoreSnapshot;
 use super::subject::{self, HashKey, Subject};
 use super::{coverage, csv, html, json, manifest, recipient, secret};
 use crate::contract::Problem;
 use crate::contract::export::{self as plan, Coverage, ExportPlan, ExportReport, ExportResult, ExportStore, Format};
+use crate::contract::progress::Step;
 use crate::worker::connection::Credentials;
 use crate::worker::guard::Guard;
+use crate::worker::progress::Progress;
 use crate::worker::session::Access;
 
 /// What an export found and did so far.
@@ -35,14 +35,14 @@ pub async fn run(
     plan: &ExportPlan,
     plan_hash: String,
     now: fn() -> Timestamp,
-    counts: &Arc<Counts>,
+    live: &Progress,
 ) -> ExportReport {
     let started_at = now();
     let active = Duration::from_secs(u64::try_from(plan.active_deadline_seconds).unwrap_or(0));
     let guard = Guard::new(settings.stop.clone(), active);
     let watcher = tokio::spawn(crate::worker::note_termination(guard.clone()));
     let mut findings = Findings::default();
-    let ended = export(settings, plan, &guard, (now, active), counts, &mut findings).await;
+    let ended = export(settings, plan, &guard, (now, active), live, &mut findings).await;
     watcher.abort();
     let (result, problem) = match ended {
         Ok(()) if findings.archive.is_some() => (ExportResult::Delivered, None),
@@ -69,7 +69,7 @@ async fn export(
     plan: &ExportPlan,
     guard: &Guard,
     (now, active): (fn() -> Timestamp, Duration),
-    counts: &Counts,
+    live: &Progress,
     findings: &mut Findings,
 ) -> Result<(), Fault> {
     go_on(guard)?;
@@ -93,8 +93,9 @@ async fn export(
         stores.push(StoreSnapshot::open(store, access, plan.right, &plan.activities, active, now).await?);
     }
     findings.collected_at = stores.first().map(|store| store.collected_at);
+    live.step(Step::Collecting, 0, None);
     for store in &mut stores {
-        store.walk(&subject, guard, counts).await?;
+        store.walk(&subject, guard, live).await?;
     }
     let found = stores
         .iter()
@@ -114,7 +115,7 @@ async fn export(
 
     let sink = place.begin().await?;
     let largest = u64::try_from(plan.largest_bytes).unwrap_or(0);
-    let mut archive = Archive::begin(&recipients, sink, largest, counts)?;
+    let mut archive = Archive::begin(&recipients, sink, largest, live)?;
     if let Err(fault) = write(&context, &mut archive).await {
         archive.abort().await;
         return Err(fault);

@@ -13,7 +13,6 @@ use tokio_postgres::types::Type;
 use super::dataset::{self, Dataset, Facts, TableFacts};
 use super::fault::Fault;
 use super::keys::KeySet;
-use super::progress::Counts;
 use super::query::{self, Known};
 use super::rows::{Cursor, Record};
 use super::subject::Subject;
@@ -23,6 +22,7 @@ use crate::domain::identifier::TableName;
 use crate::worker::catalogue;
 use crate::worker::connection::StoreError;
 use crate::worker::guard::Guard;
+use crate::worker::progress::Progress;
 use crate::worker::session::{Access, Session};
 
 /// Datasets of one level that are walked at the same time, over the one connection.
@@ -128,7 +128,7 @@ impl<'a> StoreSnapshot<'a> {
     }
 
     /// Finds the person's rows, level by level: those of one level over the connection at once.
-    pub async fn walk(&mut self, subject: &Subject, guard: &Guard, counts: &Counts) -> Result<(), Fault> {
+    pub async fn walk(&mut self, subject: &Subject, guard: &Guard, live: &Progress) -> Result<(), Fault> {
         let levels = self
             .datasets
             .iter()
@@ -149,7 +149,7 @@ impl<'a> StoreSnapshot<'a> {
             let this = &*self;
             let found: Vec<(usize, Walked, Vec<KeySet>)> = stream::iter(places)
                 .map(|place| async move {
-                    let (walked, keys) = this.walk_one(place, subject, (guard, counts), share).await?;
+                    let (walked, keys) = this.walk_one(place, subject, (guard, live), share).await?;
                     Ok::<_, Fault>((place, walked, keys))
                 })
                 .buffer_unordered(TOGETHER)
@@ -169,7 +169,7 @@ impl<'a> StoreSnapshot<'a> {
         &self,
         place: usize,
         subject: &Subject,
-        (guard, counts): (&Guard, &Counts),
+        (guard, live): (&Guard, &Progress),
         room: usize,
     ) -> Result<(Walked, Vec<KeySet>), Fault> {
         let mut walked = Walked::default();
@@ -190,7 +190,7 @@ impl<'a> StoreSnapshot<'a> {
         let mut size = 0;
         while let Some(found) = cursor.next().await.map_err(|error| self.fault(&error))? {
             walked.rows += 1;
-            counts.written(1);
+            live.add_rows(1);
             found.collect(dataset, &mut keys);
             if let Some(records) = kept.as_mut().filter(|_| data) {
                 let record = cursor.record(&found);
