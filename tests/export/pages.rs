@@ -214,7 +214,7 @@ async fn the_first_page_answers_all_that_article_15_asks() {
         "Dr. Ada Datenschutz",
         "Berliner Beauftragte für Datenschutz",
         "Hoster GmbH (hosting; Processor)",
-        "Mailer Inc.: US (StandardContractualClauses; https://example.org/scc)",
+        "Mailer Inc.: US (Standard contractual clauses; https://example.org/scc)",
         "LinkedIn",
         "a score of payments",
         "Keeping accounts",
