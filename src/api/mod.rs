@@ -11,11 +11,16 @@
 pub mod common;
 pub mod data_retention_policy;
 pub mod data_source;
+pub mod export_request;
+pub mod export_status;
 pub mod status;
+pub mod subject_rights_policy;
 
 pub use common::{SecretKeyReference, SecretReference};
 pub use data_retention_policy::{DataRetentionPolicy, DataRetentionPolicySpec};
 pub use data_source::{DataSource, DataSourceSpec};
+pub use export_request::{ExportRequest, ExportRequestSpec};
+pub use subject_rights_policy::{SubjectRightsPolicy, SubjectRightsPolicySpec};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -32,10 +37,15 @@ pub const SCHEMA_HASH_ANNOTATION: &str = "privacy-operator.dev/schema-hash";
 /// Every CRD as it is installed, each with [`SCHEMA_HASH_ANNOTATION`].
 #[must_use]
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
-    [DataSource::crd(), DataRetentionPolicy::crd()]
-        .into_iter()
-        .map(with_schema_hash)
-        .collect()
+    [
+        DataSource::crd(),
+        DataRetentionPolicy::crd(),
+        SubjectRightsPolicy::crd(),
+        ExportRequest::crd(),
+    ]
+    .into_iter()
+    .map(with_schema_hash)
+    .collect()
 }
 
 fn with_schema_hash(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
