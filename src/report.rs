@@ -283,6 +283,22 @@ reasons! {
     StoppedByHand, true, "delete the ConfigMap privacy-operator-stop in this namespace to go on";
     /// The plan cannot be read.
     InvalidPlan, true, "operator and worker must be of the same release";
+    /// The subject's Secret does not hold what it held when the request was admitted.
+    SubjectChanged, true, "nothing was read; the Secret that names the person was changed after the request was admitted: create a new request";
+    /// The hash key is not the one under which the request was admitted.
+    SubjectKeyChanged, true, "nothing was read; the hash key was changed after the request was admitted: create a new request, limits count anew";
+    /// The hash key could be found by trying.
+    WeakHashKey, true, "put at least 32 random bytes under that key of the Secret, for example of openssl rand -base64 48";
+    /// A key to seal for is malformed or weak.
+    InvalidRecipient, true, "nothing was read; correct sealTo: each entry is a public key that age-keygen prints, age1...";
+    /// The archive would be larger than allowed.
+    ArchiveTooLarge, true, "nothing was delivered; raise the size limit of the SubjectRightsPolicy, or answer this request by hand";
+    /// The place for archives cannot be reached, or answered with an error that may pass.
+    DeliveryUnavailable, false, "nothing was delivered; check the endpoint or the volume of the SubjectRightsPolicy, and network policies";
+    /// The place for archives refuses.
+    DeliveryRefused, true, "nothing was delivered; check bucket, region, credentials and their rights in the SubjectRightsPolicy";
+    /// Another worker writes the same archive.
+    ExportInProgress, false, "another run of this export is under way; the next attempt goes on when it has ended";
 }
 
 /// Turns a short form back into a report. `None`: it is not ours, and is discarded.

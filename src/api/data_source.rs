@@ -1,5 +1,7 @@
 //! `DataSource`: a store, and where personal data lives in it.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -191,6 +193,7 @@ pub struct Network {
 
 /// A table with personal data.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("!has(self.subjects) || self.subjects.all(s, !has(s.through) || has(self.relations) && self.relations.exists(r, r.name == s.through))").message("subjects[].through names a relation that is not in relations of the same dataset"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Dataset {
     /// Name that policies refer to.
@@ -202,12 +205,96 @@ pub struct Dataset {
     #[schemars(length(min = 3, max = 264))]
     pub table: String,
 
+    /// Columns that identify a row, for exports: rows are ordered by them, and no row is shown twice. Absent: the
+    /// primary key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 63)))]
+    pub key: Vec<String>,
+
+    /// Names of the `ProcessingActivity` objects of this namespace that this data serves. An export says for each row
+    /// which purposes, legal bases and recipients it has, and which categories of an activity have no dataset.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 253)))]
+    pub activities: Vec<String>,
+
+    /// Rows of other datasets that a row of this one points at, a foreign key for example.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub relations: Vec<Relation>,
+
+    /// Whose row it is: any entry that fits makes the row part of that person's export. Several people may share a row.
+    /// A dataset without `subjects` is part of no export, and the manifest of each export says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16))]
+    pub subjects: Vec<Subject>,
+
     /// What is known about columns. A column need not be listed to be used in a policy, unless it is a `timestamp`
     /// or `date` column (its `timeZone` is needed).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["column".into()]))]
     pub fields: Vec<Field>,
+}
+
+/// A row of another dataset that a row points at.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Relation {
+    /// Name of the relation within its dataset, for example `inviter`.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-_a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+
+    /// Name of the dataset of the row that is pointed at, in this `DataSource`.
+    #[schemars(length(min = 1, max = 63))]
+    pub dataset: String,
+
+    /// Columns of this dataset, each with the column of the other dataset that it equals: `{inviter_id: id}`.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 8), inner(length(min = 1, max = 63)))]
+    pub columns: BTreeMap<String, String>,
+}
+
+/// Whose row it is: a column holds an identity of the person, or a related row says it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[x_kube(validation = Rule::new("has(self.column) != has(self.through)").message("set exactly one of column (it holds the identity) and through (a relation: the row is whose the related row is)"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Subject {
+    /// Name of the identity, for example `user_id` or `email`: a key of the Secret in which a request names its person.
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-zA-Z0-9_]([-._a-zA-Z0-9]*[a-zA-Z0-9_])?$")
+    )]
+    pub identity: String,
+
+    /// Column that holds the identity. Values are compared exactly: case and form matter, unless the type of the
+    /// column (`citext`, for example) says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub column: Option<String>,
+
+    /// Name of a relation of this dataset: the row belongs to whom the related row belongs to by this identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub through: Option<String>,
+
+    /// Columns that are about another person when the row is found by this entry. An export shows `other person` in
+    /// their place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)))]
+    pub other_party_columns: Vec<String>,
+}
+
+/// How a controller came by data. Portability (Art. 20 GDPR) covers what was provided by the person or observed of them.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum Origin {
+    /// The person gave it.
+    Provided,
+    /// It was recorded while the person used the service.
+    Observed,
+    /// It was computed or concluded from other data.
+    Derived,
+    /// Somebody else gave it.
+    ThirdParty,
 }
 
 /// What is known about a column.
@@ -223,6 +310,16 @@ pub struct Field {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^[a-z0-9_]+(\.[a-z0-9_]+)*$"))]
     pub category: Option<String>,
+
+    /// Where the data came from: `Provided` by the person, `Observed` of them, `Derived` from other data, or from a
+    /// `ThirdParty`. A portability export takes `Provided` and `Observed` only and says what it left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+
+    /// The column holds a password, its hash, a token or another secret: no export ever contains it. It may still tell
+    /// whose row it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret: bool,
 
     /// IANA time zone in which values of a `timestamp` (without time zone) or `date` column are written, for example
     /// `Europe/Berlin`. Without it such a column is not a time for us, and a rule that uses it does not run.

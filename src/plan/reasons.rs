@@ -34,6 +34,12 @@ pub const UNKNOWN_DATA_SOURCE: &str = "UnknownDataSource";
 pub const INVALID_DATA_SOURCE: &str = "InvalidDataSource";
 /// The dataset is not in the `DataSource`.
 pub const UNKNOWN_DATASET: &str = "UnknownDataset";
+/// A subject goes through a relation that the dataset does not declare.
+pub const UNKNOWN_RELATION: &str = "UnknownRelation";
+/// A subject goes through relations that lead back to where they began.
+pub const CIRCULAR_RELATION: &str = "CircularRelation";
+/// A subject goes through a relation at whose end nobody is named by that identity.
+pub const UNKNOWN_IDENTITY: &str = "UnknownIdentity";
 /// A duration cannot be read or is out of range.
 pub const INVALID_DURATION: &str = "InvalidDuration";
 /// A zone is not known.
