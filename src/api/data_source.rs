@@ -29,7 +29,13 @@ use super::common::{SecretKeyReference, SecretReference};
         name = "Reachable",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Reachable')].status",
-        description = "As the last run of a policy found it."
+        description = "As the last run of a policy or survey found it."
+    ),
+    printcolumn(
+        name = "Drift",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='SchemaDrift')].status",
+        description = "Whether the store differs from the declaration."
     ),
     printcolumn(name = "Server", type_ = "string", json_path = ".status.serverVersion"),
     printcolumn(name = "Datasets", type_ = "integer", json_path = ".status.datasets"),
@@ -55,6 +61,15 @@ pub struct DataSourceSpec {
     /// this and the cluster's DNS, nothing else. Absent: no NetworkPolicy, and the policies say `EgressOpen`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+
+    /// When a worker looks at the store: whether the declaration is still true, and what activities claim of it.
+    /// Absent: no survey.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub survey: Option<Survey>,
+
+    /// How long deleted rows live on in backups. Declared, not checked: the register says "gone from backups by".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backups: Option<Backups>,
 
     /// The tables with personal data, each under a name that policies use.
     #[schemars(length(min = 1, max = 64))]
@@ -118,6 +133,43 @@ pub enum TlsMode {
     VerifyFull,
     /// Not encrypted.
     Disable,
+}
+
+/// When a worker looks at the store.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Survey {
+    /// Five cron fields (minute, hour, day of month, month, day of week) or one of `@hourly`, `@daily`, `@weekly`,
+    /// `@monthly`, `@yearly`, in `timeZone`.
+    #[schemars(length(min = 1, max = 128))]
+    pub schedule: String,
+
+    /// IANA time zone of the schedule, `Etc/UTC` unless said.
+    #[serde(default = "default_survey_time_zone")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: String,
+
+    /// Lets the survey rest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspend: bool,
+}
+
+fn default_survey_time_zone() -> String {
+    "Etc/UTC".to_owned()
+}
+
+/// How long deleted rows live on in backups.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Backups {
+    /// Age at which a backup is destroyed, an ISO 8601 duration such as `P35D`.
+    #[schemars(length(min = 3, max = 32))]
+    pub kept_for: String,
+
+    /// Age at which archived write-ahead log is destroyed, where it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 3, max = 32))]
+    pub wal_kept_for: Option<String>,
 }
 
 /// Where a store is on the network, for the worker's NetworkPolicy.
@@ -288,7 +340,7 @@ pub struct DataSourceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<String>,
 
-    /// Server version, from the last run of a policy that reached it.
+    /// Server version, from the last run of a policy or survey that reached it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_version: Option<String>,
 
@@ -304,8 +356,110 @@ pub struct DataSourceStatus {
     #[serde(default)]
     pub policies: i64,
 
-    /// `Ready`: the declaration is usable. `Reachable`: as the last run of a policy found it.
+    /// What the last survey that reported found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub survey: Option<SurveyStatus>,
+
+    /// `Ready`: the declaration is usable. `Reachable`: as the last run of a policy or survey found it. `Surveyed`: the
+    /// last survey did its work. `SchemaDrift`: the store has columns or tables that are not declared, or lacks declared
+    /// ones. `Recorded`: every dataset serves a declared activity.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+/// What a survey found.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SurveyStatus {
+    /// Name of its Job.
+    pub job: String,
+
+    /// Uid of its Job.
+    pub uid: String,
+
+    /// When it ended.
+    pub finished_at: Time,
+
+    /// Hash of the survey plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_hash: Option<String>,
+
+    /// Protocol of the encryption that was in use on the connection, for example `TLSv1.3`; `None` where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<String>,
+
+    /// Each dataset, as the survey found it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub datasets: Vec<SurveyedDataset>,
+
+    /// Tables in the schemas of declared ones that no dataset names, at most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undeclared_tables: Vec<String>,
+
+    /// Number of all such tables.
+    #[serde(default)]
+    pub undeclared_tables_count: i64,
+
+    /// Columns that are claimed to hold hashes of passwords.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hashed: Vec<HashedColumn>,
+
+    /// Why the survey could not do its work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<super::status::ProblemStatus>,
+}
+
+/// A dataset as a survey found it.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SurveyedDataset {
+    /// Name of the dataset.
+    pub name: String,
+
+    /// Whether the table is there.
+    pub exists: bool,
+
+    /// Rows, as the server estimates them. Absent: it has never counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<i64>,
+
+    /// Columns of the table that the dataset does not list, at most 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undeclared_columns: Vec<String>,
+
+    /// Number of all such columns.
+    #[serde(default)]
+    pub undeclared_columns_count: i64,
+
+    /// Columns that the dataset lists and the table does not have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vanished_columns: Vec<String>,
+}
+
+/// A column that is claimed to hold hashes of passwords, as a survey found it.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HashedColumn {
+    /// Name of the dataset.
+    pub dataset: String,
+
+    /// The column.
+    pub column: String,
+
+    /// The scheme that is claimed.
+    pub scheme: super::measures::HashScheme,
+
+    /// Values that were looked at: all that are not NULL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked: Option<i64>,
+
+    /// Values that do not look like such a hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<i64>,
+
+    /// Why it could not be checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<super::status::ProblemStatus>,
 }
