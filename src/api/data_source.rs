@@ -266,8 +266,8 @@ pub struct Subject {
     )]
     pub identity: String,
 
-    /// Column that holds the identity. Values are compared exactly: case and form matter, unless the type of the
-    /// column (`citext`, for example) says otherwise.
+    /// Column that holds the identity. Values are compared to the byte, whatever the equality of the column's type is:
+    /// case and form matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub column: Option<String>,

@@ -79,13 +79,18 @@ pub struct ExportRequestStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<CoverageStatus>,
 
-    /// Something may lie at the place of delivery of which no report tells: an export ended without one.
+    /// Something may lie at the place of delivery of which no report tells: an export was started, and its report is not
+    /// here yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uncertain: bool,
 
     /// The last failure, until it is overcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureStatus>,
+
+    /// `handling.retry` when the last work ended: a higher one is tried once more.
+    #[serde(default)]
+    pub retry: i32,
 
     /// Uids of the Jobs whose reports are in this status.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -175,6 +180,8 @@ pub struct SubjectStatus {
     pub key_id: String,
     /// Name of the identity in the tag, `user_id` for example.
     pub identity: String,
+    /// Names of all identities that were asked for.
+    pub identities: Vec<String>,
 }
 
 /// Work that is under way.
@@ -257,8 +264,6 @@ pub struct FailureStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Time>,
     /// Hash of the plan that failed: with another plan it is tried again.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub plan_hash: String,
-    /// `handling.retry` as it was.
-    #[serde(default)]
-    pub retry: i32,
 }

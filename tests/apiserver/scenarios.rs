@@ -77,6 +77,7 @@ impl World {
                 cpu_limit: String::new(),
                 memory_request: "32Mi".to_owned(),
                 memory_limit: "64Mi".to_owned(),
+                export_memory_limit: "128Mi".to_owned(),
             },
             metrics: Arc::new(Metrics::new(now)),
             stores: Stores {

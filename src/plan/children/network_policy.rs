@@ -12,7 +12,7 @@ use crate::api::data_source::Network;
 use crate::plan::naming;
 use crate::plan::work_plan::Planned;
 
-const DNS_PORT: i32 = 53;
+pub(crate) const DNS_PORT: i32 = 53;
 
 /// Builds the `NetworkPolicy`. `None`: the `DataSource` does not say where the store is.
 #[must_use]
@@ -40,7 +40,7 @@ pub fn network_policy(planned: &Planned, source: &DataSource) -> Option<NetworkP
             egress: Some(vec![
                 NetworkPolicyEgressRule {
                     ports: Some(vec![port("TCP", source.spec.postgres.port)]),
-                    to: Some(store(network)),
+                    to: Some(peers(network)),
                 },
                 NetworkPolicyEgressRule {
                     ports: Some(vec![port("UDP", DNS_PORT), port("TCP", DNS_PORT)]),
@@ -51,7 +51,7 @@ pub fn network_policy(planned: &Planned, source: &DataSource) -> Option<NetworkP
     })
 }
 
-fn store(network: &Network) -> Vec<NetworkPolicyPeer> {
+pub(crate) fn peers(network: &Network) -> Vec<NetworkPolicyPeer> {
     match &network.cidrs {
         Some(cidrs) => cidrs
             .iter()
@@ -71,7 +71,7 @@ fn store(network: &Network) -> Vec<NetworkPolicyPeer> {
     }
 }
 
-fn port(protocol: &str, port: i32) -> NetworkPolicyPort {
+pub(crate) fn port(protocol: &str, port: i32) -> NetworkPolicyPort {
     NetworkPolicyPort {
         protocol: Some(protocol.to_owned()),
         port: Some(IntOrString::Int(port)),
