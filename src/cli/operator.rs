@@ -211,6 +211,7 @@ async fn lead(
             may_write: Arc::new(move || !elects || leadership.may_write()),
             now: clock::now,
             instance: parts.identity.clone(),
+            namespace: arguments.namespace.clone(),
             backoff: Mutex::default(),
         })
     };

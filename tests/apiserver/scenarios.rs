@@ -83,11 +83,13 @@ impl World {
             stores: Stores {
                 policies: vec![policies],
                 sources: vec![sources],
+                ..Stores::default()
             },
             health: Arc::default(),
             may_write: Arc::new(|| true),
             now,
             instance: "test".to_owned(),
+            namespace: "privacy-operator".to_owned(),
             backoff: tokio::sync::Mutex::default(),
         };
         let guarded = Arc::new(Guarded(Ok(policy)));

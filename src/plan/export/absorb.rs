@@ -25,8 +25,10 @@ pub struct Terms {
     pub zone: TimeZone,
     /// The identity by which limits count, where the policy names one.
     pub count_by: Option<String>,
-    /// Names of the identities that were asked for.
+    /// Names of the identities that the stores know now.
     pub identities: Vec<String>,
+    /// Hash of the plan by which the person would be identified now.
+    pub identify_hash: Option<String>,
     /// `handling.retry`.
     pub retry: i32,
 }

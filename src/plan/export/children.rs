@@ -205,3 +205,7 @@ fn delivery(delivery: &Delivery) -> Vec<Mounted> {
         )],
     }
 }
+
+#[cfg(test)]
+#[path = "children_tests.rs"]
+mod tests;

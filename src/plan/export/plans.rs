@@ -93,8 +93,6 @@ pub struct Material<'a> {
     pub others: bool,
     /// When the request was received.
     pub received_at: Timestamp,
-    /// Where an export may have left something: the next try goes there too.
-    pub pinned: Option<&'a Delivery>,
 }
 
 /// The plan of the export.
@@ -131,10 +129,7 @@ pub fn export(
             identity: material.subject.identity.clone(),
         },
         sealing: accepted.sealing.clone(),
-        delivery: material
-            .pinned
-            .cloned()
-            .unwrap_or_else(|| delivery(policy, identity.uid, &accepted.sealing)),
+        delivery: delivery(policy, identity.uid, &accepted.sealing),
         largest_bytes: policy.spec.max_bytes,
         active_deadline_seconds: worker_deadline(material.parsed.active_deadline_seconds),
         stores,

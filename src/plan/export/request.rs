@@ -317,3 +317,7 @@ fn sealing_hash(sealing: &Sealing) -> String {
         Sealing::Unsealed => "unsealed".to_owned(),
     }
 }
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

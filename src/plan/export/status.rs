@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::conditions::{Judgement, Truth, merge};
 use super::super::reasons;
@@ -363,22 +363,6 @@ pub fn is_outlived(status: &ExportRequestStatus, today: Date) -> bool {
         .as_deref()
         .and_then(crate::domain::working_days::parse_date);
     day.is_some_and(|day| day <= today)
-}
-
-/// Whether two statuses say the same but for times of conditions, so that nothing is written.
-#[must_use]
-pub fn is_unchanged(old: Option<&ExportRequestStatus>, new: &ExportRequestStatus) -> bool {
-    let timeless = |status: &ExportRequestStatus| {
-        let conditions = status.conditions.iter().map(|condition| Condition {
-            last_transition_time: Time(Timestamp::UNIX_EPOCH),
-            ..condition.clone()
-        });
-        ExportRequestStatus {
-            conditions: conditions.collect(),
-            ..status.clone()
-        }
-    };
-    old.is_some_and(|old| timeless(old) == timeless(new))
 }
 
 /// How long nothing changes by the clock alone.
