@@ -59,6 +59,8 @@ pub fn absorb(status: &ExportRequestStatus, live: &Live, terms: &Terms) -> Expor
             .as_ref()
             .filter(|report| report.plan_hash() == job.plan_hash)
         {
+            // The stores name other identities by now: it is done again.
+            Some(Report::Identify(_)) if terms.identify_hash.as_ref() != Some(&job.plan_hash) => {}
             Some(Report::Identify(report)) if job.work == Work::Identify => {
                 identified(&mut status, job, finished, report, terms)
             }
