@@ -211,7 +211,6 @@ async fn lead(
             may_write: Arc::new(move || !elects || leadership.may_write()),
             now: clock::now,
             instance: parts.identity.clone(),
-            namespace: arguments.namespace.clone(),
             backoff: Mutex::default(),
         })
     };
@@ -252,6 +251,7 @@ fn worker_settings(arguments: &Arguments) -> WorkerSettings {
         memory_request: arguments.worker_memory_request.clone(),
         memory_limit: arguments.worker_memory_limit.clone(),
         export_memory_limit: arguments.export_memory_limit.clone(),
+        operator_namespace: arguments.namespace.clone(),
     }
 }
 

@@ -43,8 +43,6 @@ pub struct Context {
     pub now: fn() -> Timestamp,
     /// Name of this replica, in events.
     pub instance: String,
-    /// The operator's own namespace, where the ledger of requests is.
-    pub namespace: String,
     /// Pauses after failures.
     pub backoff: Mutex<Backoff>,
 }

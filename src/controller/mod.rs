@@ -11,6 +11,7 @@ pub mod exports;
 pub mod guarded;
 mod jobs;
 mod observe;
+pub mod progress;
 pub mod readiness;
 mod run;
 mod status;

@@ -17,6 +17,8 @@ pub struct WorkerSettings {
     pub memory_limit: String,
     /// Memory limit of a worker that exports, canonical.
     pub export_memory_limit: String,
+    /// Namespace of the operator, which asks workers how far they are.
+    pub operator_namespace: String,
 }
 
 impl WorkerSettings {

@@ -12,6 +12,7 @@ mod ledger;
 mod limits;
 mod literals;
 mod pace;
+pub mod progress;
 mod run;
 mod session;
 mod sql;
@@ -25,9 +26,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::net::TcpListener;
 
 use self::connection::Credentials;
 use self::guard::Guard;
+use self::progress::Progress;
 use self::session::Access;
 use crate::contract::{
     self, EXIT_CONFIGURATION, EXIT_OK, EXIT_TRANSIENT, Mode, Problem, Reason, RunResult, WorkPlan, WorkReport,
@@ -54,15 +57,25 @@ pub struct Settings {
 }
 
 /// Runs the plan and reports. The clock is read by the caller, so that nothing below does.
-pub async fn main(settings: Settings, now: fn() -> Timestamp) -> ExitCode {
+/// Progress is told on the listener, where there is one.
+pub async fn main(settings: Settings, listener: Option<TcpListener>, now: fn() -> Timestamp) -> ExitCode {
     silence_panics();
-    let report = execute(&settings, now).await;
+    let progress = Progress::default();
+    let teller = listener.map(|listener| tokio::spawn(progress::serve(listener, progress.clone())));
+    let report = execute_telling(&settings, &progress, now).await;
+    if let Some(teller) = teller {
+        teller.abort();
+    }
     publish(&settings, &report);
     ExitCode::from(exit_code(&report))
 }
 
 /// Runs the plan.
 pub async fn execute(settings: &Settings, now: fn() -> Timestamp) -> WorkReport {
+    execute_telling(settings, &Progress::default(), now).await
+}
+
+async fn execute_telling(settings: &Settings, progress: &Progress, now: fn() -> Timestamp) -> WorkReport {
     let begin = now();
     let (plan, plan_hash) = match read_plan(&settings.plan) {
         Ok(read) => read,
@@ -76,7 +89,7 @@ pub async fn execute(settings: &Settings, now: fn() -> Timestamp) -> WorkReport 
     let active = Duration::from_secs(u64::try_from(plan.active_deadline_seconds).unwrap_or(0));
     let guard = Guard::new(settings.stop.clone(), active);
     let watcher = tokio::spawn(note_termination(guard.clone()));
-    let report = run::run(&plan, &plan_hash, mode, &access, &guard, now).await;
+    let report = run::run(&plan, &plan_hash, mode, &access, &guard, progress, now).await;
     watcher.abort();
     report
 }

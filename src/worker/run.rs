@@ -11,9 +11,11 @@ use super::judge::{Anchor, Clock, Judge};
 use super::ledger::{self, Line};
 use super::limits::{self, Wanted};
 use super::literals;
+use super::progress::Progress;
 use super::session::{Access, Session};
 use super::survey;
 use super::sweep::{Fault, Sweep};
+use crate::contract::progress::Step;
 use crate::contract::{
     self, Action, LedgerReport, Mode, PlannedRule, Problem, Reason, RuleReport, RunResult, Totals, WorkPlan, WorkReport,
 };
@@ -36,7 +38,7 @@ const SMALL_FRACTION: f64 = 0.03;
 
 /// How far a rule has come. It outlives a session.
 #[derive(Debug, Clone, Default)]
-struct Progress {
+struct RuleProgress {
     report: RuleReport,
     /// Counted before the first write.
     counted: bool,
@@ -54,10 +56,11 @@ struct Run<'a> {
     plan_hash: &'a str,
     mode: Mode,
     guard: &'a Guard,
+    live: &'a Progress,
     name: &'a str,
     clock: Option<Clock>,
     within_limits: bool,
-    progress: Vec<Progress>,
+    progress: Vec<RuleProgress>,
     server_version: Option<String>,
     ledger: Option<LedgerReport>,
     /// Hash of the ledger's line that this run wrote, or was about to write when the connection was lost.
@@ -71,6 +74,7 @@ pub async fn run(
     mode: Mode,
     access: &Access,
     guard: &Guard,
+    live: &Progress,
     now: fn() -> Timestamp,
 ) -> WorkReport {
     let mut run = Run {
@@ -78,10 +82,11 @@ pub async fn run(
         plan_hash,
         mode,
         guard,
+        live,
         name: &access.run,
         clock: None,
         within_limits: false,
-        progress: vec![Progress::default(); plan.rules.len()],
+        progress: vec![RuleProgress::default(); plan.rules.len()],
         server_version: None,
         ledger: None,
         line: None,
@@ -127,15 +132,19 @@ impl Run<'_> {
             return Err(Fault::Stop(reason));
         }
         let writes = self.mode == Mode::Enforce;
+        self.live.step(Step::Connecting, 0, None);
         let session = Session::open(self.plan, access, now(), writes).await?;
         self.server_version = Some(session.server_version.clone());
         let clock = self.clock(&session)?;
 
         let tables = self.look_up(&session).await?;
         let judges = self.judges(&tables, &clock);
+        self.live.step(Step::Counting, 0, None);
         self.count(&session, &judges).await?;
         if writes {
             self.judge_limits(&session, &judges).await?;
+            self.live
+                .step(Step::Disposing, self.affected(), Some(self.due_before()));
             let swept = self.sweep(&session, &judges).await;
             if !matches!(swept, Err(Fault::Lost(_))) {
                 self.leave_evidence(&session).await?;
@@ -289,7 +298,7 @@ impl Run<'_> {
             if nothing || progress.report.problem.is_some() {
                 continue;
             }
-            match sweep_rule(session, judge, self.guard, progress).await {
+            match sweep_rule(session, judge, (self.guard, self.live), progress).await {
                 Ok(()) => progress.swept = true,
                 Err(Fault::Problem(problem)) => progress.report.problem = Some(problem),
                 Err(Fault::Lost(problem)) => {
@@ -341,6 +350,14 @@ impl Run<'_> {
         Ok(())
     }
 
+    fn affected(&self) -> i64 {
+        self.progress.iter().map(|progress| progress.report.affected).sum()
+    }
+
+    fn due_before(&self) -> i64 {
+        self.progress.iter().map(|progress| progress.due_before).sum()
+    }
+
     fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for (rule, progress) in self.plan.rules.iter().zip(&self.progress) {
@@ -360,7 +377,7 @@ impl Run<'_> {
             Fault::Lost(problem) | Fault::Problem(problem) => problem,
             Fault::Stop(reason) => Problem::new(reason, "", ""),
         });
-        let due: i64 = self.progress.iter().map(|progress| progress.due_before).sum();
+        let due = self.due_before();
         let failed = |problem: &Problem| problem.reason != Reason::RowsLocked;
         let result = match problem.as_ref().map(|problem| problem.reason) {
             Some(Reason::StoppedByHand | Reason::LimitExceeded) => RunResult::Halted,
@@ -445,9 +462,14 @@ async fn count_rule(
 }
 
 /// Sweeps a rule and counts what had to stay.
-async fn sweep_rule(session: &Session, judge: &Judge<'_>, guard: &Guard, progress: &mut Progress) -> Result<(), Fault> {
+async fn sweep_rule(
+    session: &Session,
+    judge: &Judge<'_>,
+    (guard, live): (&Guard, &Progress),
+    progress: &mut RuleProgress,
+) -> Result<(), Fault> {
     session.lock_table(judge.table.oid, &judge.field("dataset")).await?;
-    let mut sweep = Sweep::new(&session.client, judge, guard);
+    let mut sweep = Sweep::new(&session.client, judge, guard, live);
     let swept = sweep.run(progress.anchor.as_ref()).await;
     // Rows that a crash may have brought back are counted when they go again.
     progress.report.affected += match &swept {

@@ -102,7 +102,7 @@ async fn judge(context: &Context, question: Question<'_>, now: Timestamp) -> Res
 }
 
 fn api(context: &Context) -> Api<ConfigMap> {
-    Api::namespaced(context.client.clone(), &context.namespace)
+    Api::namespaced(context.client.clone(), &context.worker.operator_namespace)
 }
 
 /// Without a resourceVersion in the request, the API server reads from a quorum and not from its cache.
@@ -151,7 +151,7 @@ fn metadata(context: &Context, name: &str) -> ObjectMeta {
     ];
     ObjectMeta {
         name: Some(name.to_owned()),
-        namespace: Some(context.namespace.clone()),
+        namespace: Some(context.worker.operator_namespace.clone()),
         labels: Some(
             labels
                 .into_iter()

@@ -10,35 +10,46 @@ use kube::api::{Api, ListParams};
 use super::super::apply::is_controlled_by;
 use super::super::jobs::{has_ended, label};
 use super::super::observe::{ended_at, finish, message, pod_cause, stuck};
-use super::super::{Context, Error};
+use super::super::{Context, Error, progress};
+use crate::api::ExportRequest;
 use crate::contract::export::{ExpireReport, ExportReport, IdentifyReport, TerminationMessage as _};
 use crate::plan::export::children::selector;
+use crate::plan::export::status::asks_for_progress;
 use crate::plan::export::{Finished, Live, LiveJob, Report, Work};
 use crate::plan::naming;
 
-/// Reads what lives for a request.
-pub async fn read(context: &Context, namespace: &str, uid: &str, now: Timestamp) -> Result<Live, Error> {
-    let ours = ListParams::default().labels(&selector(uid));
-    let jobs = Api::<Job>::namespaced(context.client.clone(), namespace)
+/// Reads what lives for a request. A long export is asked how far it is.
+pub async fn read(context: &Context, request: &ExportRequest, now: Timestamp) -> Result<Live, Error> {
+    let (namespace, uid) = (
+        request.namespace().unwrap_or_default(),
+        request.uid().unwrap_or_default(),
+    );
+    let ours = ListParams::default().labels(&selector(&uid));
+    let jobs = Api::<Job>::namespaced(context.client.clone(), &namespace)
         .list(&ours)
         .await
-        .map_err(|source| Error::request::<Job>("list", uid, source))?;
+        .map_err(|source| Error::request::<Job>("list", &uid, source))?;
     // A label alone proves nothing: a report counts only from a Job that ours made.
     let jobs: Vec<Job> = jobs
         .items
         .into_iter()
-        .filter(|job| is_controlled_by(job, uid))
+        .filter(|job| is_controlled_by(job, &uid))
         .collect();
     if jobs.is_empty() {
         return Ok(Live::default());
     }
     let job_uids: Vec<String> = jobs.iter().filter_map(kube::ResourceExt::uid).collect();
-    let pods = Api::<Pod>::namespaced(context.client.clone(), namespace)
+    let pods = Api::<Pod>::namespaced(context.client.clone(), &namespace)
         .list(&ours)
         .await
-        .map_err(|source| Error::request::<Pod>("list", uid, source))?;
+        .map_err(|source| Error::request::<Pod>("list", &uid, source))?;
     let is_ours = |pod: &Pod| job_uids.iter().any(|uid| is_controlled_by(pod, uid));
     let pods: Vec<Pod> = pods.items.into_iter().filter(is_ours).collect();
+    let progress = if asks_for_progress(request.status.as_ref(), now) {
+        progress::read(&pods).await
+    } else {
+        None
+    };
     Ok(Live {
         jobs: jobs.iter().filter_map(|job| live_job(job, &pods)).collect(),
         pods: pods.iter().any(|pod| !has_ended(pod)),
@@ -46,7 +57,7 @@ pub async fn read(context: &Context, namespace: &str, uid: &str, now: Timestamp)
             .iter()
             .find_map(|pod| stuck(pod, now))
             .map(|stuck| (stuck.pod, stuck.cause)),
-        progress: None,
+        progress: progress.map(|live| (live.rows, live.bytes.unwrap_or(0))),
     })
 }
 

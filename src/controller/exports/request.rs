@@ -158,7 +158,7 @@ async fn fetch(context: &Context, request: &ExportRequest, now: Timestamp) -> Re
             .get(&namespace)
             .await
             .map_err(|source| Error::request::<Namespace>("read", &namespace, source))?,
-        live: live::read(context, &namespace, &request.uid().unwrap_or_default(), now).await?,
+        live: live::read(context, request, now).await?,
         stopped: stop.is_some(),
         holidays,
         record,
@@ -418,7 +418,7 @@ impl Reconcile<'_> {
             Answer::Unusable(name, error) => {
                 let message = format!(
                     "ConfigMap {name} in namespace {} cannot be used: {error}; nothing is admitted before it is put right",
-                    self.context.namespace
+                    self.context.worker.operator_namespace
                 );
                 return Ok(Some((reasons::LEDGER_UNUSABLE, message)));
             }

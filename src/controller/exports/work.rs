@@ -135,7 +135,7 @@ async fn fence(
     identity: Identity<'_>,
     (sources, policy): (&[&DataSource], &SubjectRightsPolicy),
 ) -> Result<Applied, Error> {
-    match network_policy(identity, sources, policy) {
+    match network_policy(identity, sources, policy, &context.worker) {
         Some(desired) => apply(context, identity.namespace, identity.uid, desired).await,
         None => remove_fence(context, identity).await.map(|()| Applied::Unchanged),
     }

@@ -3,8 +3,9 @@
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicySpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::super::children::network_policy::{DNS_PORT, peers, port};
+use super::super::children::network_policy::{DNS_PORT, from_the_operator, peers, port};
 use super::super::naming;
+use super::super::settings::WorkerSettings;
 use super::children::{LABEL_REQUEST, metadata, network_policy_name};
 use super::plans::Identity;
 use crate::api::data_source::Network;
@@ -29,6 +30,7 @@ pub fn network_policy(
     identity: Identity<'_>,
     sources: &[&DataSource],
     policy: &SubjectRightsPolicy,
+    settings: &WorkerSettings,
 ) -> Option<NetworkPolicy> {
     let mut egress = Vec::new();
     for source in sources {
@@ -58,8 +60,7 @@ pub fn network_policy(
                 match_expressions: None,
             }),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
-            // No ingress rule: nothing may reach a worker.
-            ingress: None,
+            ingress: Some(vec![from_the_operator(settings)]),
             egress: Some(egress),
         }),
     })

@@ -105,13 +105,21 @@ pub fn status(inputs: &Inputs<'_>) -> ExportRequestStatus {
             work: job.work.as_str().to_owned(),
             job: job.name.clone(),
             started_at: job.started_at.map(Time),
+            asked_at: None,
         });
-    let exports = status
+    let before = inputs.absorbed.running.as_ref();
+    if let Some(running) = status
         .running
-        .as_ref()
-        .is_some_and(|running| running.work == super::Work::Export.as_str());
-    if let Some((rows, bytes)) = inputs.live.progress.filter(|_| exports) {
-        (status.rows, status.size) = (Some(rows), Some(size(bytes)));
+        .as_mut()
+        .filter(|running| running.work == super::Work::Export.as_str())
+    {
+        running.asked_at = before
+            .filter(|before| before.job == running.job)
+            .and_then(|before| before.asked_at.clone());
+        if let Some((rows, bytes)) = inputs.live.progress {
+            running.asked_at = Some(Time(inputs.now));
+            (status.rows, status.size) = (Some(rows), Some(size(bytes)));
+        }
     }
     let judgements = judgements(inputs, &status, clock.as_ref(), closed_on);
     let old = &inputs.absorbed.conditions;
@@ -401,6 +409,19 @@ pub fn next_look(status: &ExportRequestStatus, inputs: &Inputs<'_>) -> SignedDur
         AGAIN
     };
     soonest.min(pace)
+}
+
+/// Whether a worker is to be asked how far it is: at most every ten seconds, and not in its first ten.
+#[must_use]
+pub fn asks_for_progress(status: Option<&ExportRequestStatus>, now: Timestamp) -> bool {
+    let running = status.and_then(|status| status.running.as_ref());
+    running.is_some_and(|running| {
+        running.work == super::Work::Export.as_str()
+            && [&running.started_at, &running.asked_at]
+                .into_iter()
+                .flatten()
+                .all(|before| now.duration_since(before.0) >= PROGRESS)
+    })
 }
 
 /// The truth of a condition, for metrics and counts.
