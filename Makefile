@@ -47,7 +47,7 @@ test: ## everything; prints seconds per stage and the number of tests
 unit: ## unit and property tests, repository rules, examples: no database, no cluster
 	cargo test $(CARGO_FLAGS) --no-fail-fast --lib --bins $(addprefix --test ,$(UNIT_TESTS))
 
-postgres-test: ## tests against real PostgreSQL servers, started and stopped by the tests
+postgres-test: s3-server ## tests against real PostgreSQL servers, started and stopped by the tests
 	cargo test $(CARGO_FLAGS) --no-fail-fast $(addprefix --test ,$(POSTGRES_TESTS))
 
 cluster-test: tools cluster-up image load-image postgres-image ## tests in the development cluster, brought up first

@@ -1,7 +1,7 @@
 # Targets for the development cluster; included by the Makefile.
 # State is in .dev (or $DEV_STATE), what is costly in ~/.cache/privacy-operator.
 
-.PHONY: cluster-up cluster-down tools image load-image postgres-image
+.PHONY: cluster-up cluster-down tools s3-server image load-image postgres-image
 
 cluster-up: ## create or repair the development cluster (CLUSTER=current: use kubectl's current context)
 	@dev/cluster/up.sh
@@ -11,6 +11,9 @@ cluster-down: ## delete the development cluster and stop all that it started
 
 tools: ## kubectl and helm into .dev/bin, each when the machine has none
 	@dev/tools.sh
+
+s3-server: ## an S3 server for tests into .dev/bin, when the machine has none
+	@dev/tools.sh s3
 
 image: ## build the operator and its image, target/image/privacy-operator.tar
 	cargo build --release --locked

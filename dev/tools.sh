@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Command-line tools, pinned by the go.mod files under dev/cluster/tools and built from Go modules.
 #   dev/tools.sh            kubectl and helm into .dev/bin, each only when the machine has none
+#   dev/tools.sh s3         an S3 server for tests (versitygw) into .dev/bin
 #   source dev/tools.sh     the functions below
 set -euo pipefail
 # shellcheck source=dev/lib.sh
@@ -63,7 +64,19 @@ tools_helm() {
   fi
 }
 
+# An S3 server that nobody here wrote, a gateway over a folder: where tests deliver archives.
+tools_s3() {
+  if [ ! -x "$STATE/bin/versitygw" ] && ! have versitygw; then
+    tools s3 s3 tool
+    link_tool versitygw "$CACHED/versitygw"
+  fi
+}
+
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+  if [ "${1:-}" = s3 ]; then
+    tools_s3
+    exit
+  fi
   tools_kubectl
   tools_helm
   for tool in kubectl helm; do

@@ -2,7 +2,7 @@
 """Build the operator's image from its binary, without a base image or a container engine.
 
 The image holds the stripped binary, the shared libraries that it needs, taken from this
-machine, and the few lines of /etc that name its user. The same binary and commit give the
+machine, the certificate authorities that it trusts, and the few lines of /etc that name its user. The same binary and commit give the
 same bytes: times come from SOURCE_DATE_EPOCH or the commit.
 """
 
@@ -80,6 +80,9 @@ def main():
         subprocess.run(["strip", "-o", stripped, args.binary], check=True)
         entries = {f"/usr/local/bin/{NAME}": oci.Entry(source=str(stripped), mode=0o755)}
         entries |= shared_libraries(args.binary)
+        # Those that this machine trusts, for archives in an object store of the public Internet.
+        if (authorities := Path("/etc/ssl/certs/ca-certificates.crt")).exists():
+            entries[str(authorities)] = oci.Entry(source=str(authorities))
         entries |= {path: oci.Entry(data=text.encode()) for path, text in ETC.items()}
         oci.write_layer(layer, entries, when)
         image = oci.Archive(archive, when)

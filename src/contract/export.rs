@@ -49,16 +49,19 @@ pub const DELIVERY_VOLUME_DIRECTORY: &str = "/var/lib/privacy-operator/archives"
 /// Fewest bytes of a hash key. A shorter one could be found by trying.
 pub const SHORTEST_HASH_KEY: usize = 32;
 
+/// Directory that holds what each store needs, see [`store_credentials_directory`] and [`store_ca_path`].
+pub const STORES_DIRECTORY: &str = "/etc/privacy-operator/stores";
+
 /// Directory with `username` and `password` of the store at this place of [`ExportPlan::stores`].
 #[must_use]
 pub fn store_credentials_directory(index: usize) -> String {
-    format!("/etc/privacy-operator/stores/{index}/credentials")
+    format!("{STORES_DIRECTORY}/{index}/credentials")
 }
 
 /// File with the certificate authority of the store at this place of [`ExportPlan::stores`].
 #[must_use]
 pub fn store_ca_path(index: usize) -> String {
-    format!("/etc/privacy-operator/stores/{index}/ca/ca.crt")
+    format!("{STORES_DIRECTORY}/{index}/ca/ca.crt")
 }
 
 /// Name of a request's archive: by its uid, which names nobody and never comes twice.

@@ -6,6 +6,7 @@ mod condition;
 pub mod connection;
 mod disposal;
 mod durable;
+pub mod export;
 mod guard;
 mod judge;
 mod ledger;

@@ -133,7 +133,7 @@ impl Run<'_> {
         }
         let writes = self.mode == Mode::Enforce;
         self.live.step(Step::Connecting, 0, None);
-        let session = Session::open(self.plan, access, now(), writes).await?;
+        let session = Session::open(&self.plan.store, access, now(), writes).await?;
         self.server_version = Some(session.server_version.clone());
         let clock = self.clock(&session)?;
 

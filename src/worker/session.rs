@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::connection::{Credentials, SESSION_SETTINGS, StoreError, connect};
-use crate::contract::{Problem, Reason, WorkPlan};
+use crate::contract::{Problem, Reason, Store};
 
 /// First half of every advisory lock's key, so that our locks meet no other application's: "priv" in ASCII.
 const LOCK_CLASS: i32 = 0x7072_6976;
@@ -59,12 +59,12 @@ pub struct Session {
 
 impl Session {
     /// Connects and checks everything that does not depend on a table. `writes`: the run will write.
-    pub async fn open(plan: &WorkPlan, access: &Access, worker_time: Timestamp, writes: bool) -> Result<Self, Problem> {
-        let client = connect(&plan.store, &access.credentials, access.ca.as_deref(), &access.run).await?;
+    pub async fn open(store: &Store, access: &Access, worker_time: Timestamp, writes: bool) -> Result<Self, Problem> {
+        let client = connect(store, &access.credentials, access.ca.as_deref(), &access.run).await?;
         let stripped = |error: tokio_postgres::Error| StoreError::of(&error).problem("postgres");
         let settled = is_settled(&client).await.map_err(stripped)?;
         if writes || !settled {
-            refuse_pooler(&client, plan, access).await?;
+            refuse_pooler(&client, store, access).await?;
         }
         if !settled {
             settle(&client).await.map_err(stripped)?;
@@ -133,8 +133,8 @@ async fn try_lock(client: &Client, key: i32) -> Result<bool, Problem> {
 }
 
 /// A pooler in transaction mode gives two clients one session, or one client many: locks and settings would be anybody's.
-async fn refuse_pooler(first: &Client, plan: &WorkPlan, access: &Access) -> Result<(), Problem> {
-    let second = connect(&plan.store, &access.credentials, access.ca.as_deref(), &access.run).await?;
+async fn refuse_pooler(first: &Client, store: &Store, access: &Access) -> Result<(), Problem> {
+    let second = connect(store, &access.credentials, access.ca.as_deref(), &access.run).await?;
     let mut processes: [Option<i32>; 2] = [None; 2];
     for ask_second in PROBES {
         let client = if ask_second { &second } else { first };

@@ -47,6 +47,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/domain", IMPURE),
     ("src/plan", IMPURE),
     ("src/contract.rs", IMPURE),
+    ("src/contract", IMPURE),
     ("src/report.rs", IMPURE),
     ("src/controller", &["crate::worker", "tokio_postgres"]),
     (
