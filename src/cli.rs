@@ -1,9 +1,11 @@
 //! Arguments -> settings -> one of the programs.
 
 mod discover;
+mod files;
 mod grants;
 mod operator;
 mod output;
+mod run;
 mod worker;
 
 use std::process::ExitCode;
@@ -30,6 +32,8 @@ enum Program {
     Worker(worker::Arguments),
     /// Print a first `DataSource` and policy from the catalogue of a live database.
     Discover(discover::Arguments),
+    /// Run a policy of files against its store, without a cluster.
+    Run(run::Arguments),
     /// Print the SQL of exactly the role that the policies in the files need.
     Grants(grants::Arguments),
 }
@@ -42,6 +46,7 @@ pub fn main() -> ExitCode {
         Program::Operator(arguments) => operator::run(arguments),
         Program::Worker(arguments) => worker::main(arguments),
         Program::Discover(arguments) => discover::run(arguments),
+        Program::Run(arguments) => run::run(&arguments, crate::clock::now),
         Program::Grants(arguments) => grants::run(&arguments),
     }
 }

@@ -6,6 +6,7 @@ mod condition;
 pub mod connection;
 mod disposal;
 mod durable;
+pub mod explain;
 pub mod export;
 mod guard;
 mod judge;
@@ -30,8 +31,10 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 
 use self::connection::Credentials;
+use self::explain::{ExplainedRule, Wanted};
 use self::guard::Guard;
 use self::progress::Progress;
+use self::run::Task;
 use self::session::Access;
 use crate::contract::{
     self, EXIT_CONFIGURATION, EXIT_OK, EXIT_TRANSIENT, Mode, Problem, Reason, RunResult, WorkPlan, WorkReport,
@@ -90,9 +93,54 @@ async fn execute_telling(settings: &Settings, progress: &Progress, now: fn() -> 
     let active = Duration::from_secs(u64::try_from(plan.active_deadline_seconds).unwrap_or(0));
     let guard = Guard::new(settings.stop.clone(), active);
     let watcher = tokio::spawn(note_termination(guard.clone()));
-    let report = run::run(&plan, &plan_hash, mode, &access, &guard, progress, now).await;
+    let task = Task { mode, as_of: None };
+    let report = run::run(&plan, &plan_hash, task, &access, &guard, progress, now).await;
     watcher.abort();
     report
+}
+
+/// A plan that a person runs from a command line.
+pub struct ByHand<'a> {
+    /// The plan.
+    pub plan: &'a WorkPlan,
+    /// Its hash, for the report.
+    pub plan_hash: &'a str,
+    /// As whom.
+    pub credentials: Credentials,
+    /// The certificate authority; none where there is no TLS.
+    pub ca: Option<PathBuf>,
+    /// The instant by which rows are judged; none: the store's clock.
+    pub as_of: Option<Timestamp>,
+}
+
+impl ByHand<'_> {
+    fn access(&self) -> Access {
+        Access {
+            credentials: self.credentials.clone(),
+            ca: self.ca.clone(),
+            run: "by-hand".to_owned(),
+        }
+    }
+
+    /// Runs the plan in the plan's mode.
+    pub async fn run(&self, now: fn() -> Timestamp) -> WorkReport {
+        let active = Duration::from_secs(u64::try_from(self.plan.active_deadline_seconds).unwrap_or(0));
+        let guard = Guard::new(PathBuf::new(), active);
+        let watcher = tokio::spawn(note_termination(guard.clone()));
+        let task = Task {
+            mode: self.plan.mode,
+            as_of: self.as_of,
+        };
+        let progress = Progress::default();
+        let report = run::run(self.plan, self.plan_hash, task, &self.access(), &guard, &progress, now).await;
+        watcher.abort();
+        report
+    }
+
+    /// Says of single rows why they are due or stay.
+    pub async fn explain(&self, wanted: &Wanted, now: fn() -> Timestamp) -> Result<Vec<ExplainedRule>, Problem> {
+        explain::explain(self.plan, &self.access(), self.as_of, wanted, now()).await
+    }
 }
 
 /// A report of a run that did not get to the store.

@@ -20,7 +20,6 @@ use crate::contract::{
     self, Action, LedgerReport, Mode, PlannedRule, Problem, Reason, RuleReport, RunResult, Totals, WorkPlan, WorkReport,
 };
 use crate::domain::identifier::TableName;
-use crate::domain::zone;
 use crate::report::AccessPath;
 
 /// After a lost connection the store is tried again for so long.
@@ -54,7 +53,7 @@ struct RuleProgress {
 struct Run<'a> {
     plan: &'a WorkPlan,
     plan_hash: &'a str,
-    mode: Mode,
+    task: Task,
     guard: &'a Guard,
     live: &'a Progress,
     name: &'a str,
@@ -67,11 +66,20 @@ struct Run<'a> {
     line: Option<String>,
 }
 
+/// What is asked of a run, whatever the plan says.
+#[derive(Debug, Clone, Copy)]
+pub struct Task {
+    /// Whether it may write.
+    pub mode: Mode,
+    /// The instant by which rows are judged; `None`: the store's clock when the run begins.
+    pub as_of: Option<Timestamp>,
+}
+
 /// Runs a plan.
 pub async fn run(
     plan: &WorkPlan,
     plan_hash: &str,
-    mode: Mode,
+    task: Task,
     access: &Access,
     guard: &Guard,
     live: &Progress,
@@ -80,7 +88,7 @@ pub async fn run(
     let mut run = Run {
         plan,
         plan_hash,
-        mode,
+        task,
         guard,
         live,
         name: &access.run,
@@ -131,7 +139,7 @@ impl Run<'_> {
         if let Some(reason) = self.guard.stop() {
             return Err(Fault::Stop(reason));
         }
-        let writes = self.mode == Mode::Enforce;
+        let writes = self.task.mode == Mode::Enforce;
         self.live.step(Step::Connecting, 0, None);
         let session = Session::open(&self.plan.store, access, now(), writes).await?;
         self.server_version = Some(session.server_version.clone());
@@ -165,13 +173,7 @@ impl Run<'_> {
         if let Some(clock) = &self.clock {
             return Ok(clock.clone());
         }
-        let zone = zone::parse(&self.plan.time_zone)
-            .map_err(|error| Problem::new(Reason::InvalidPlan, "spec.timeZone", error.to_string()))?;
-        let clock = Clock {
-            now: session.store_time,
-            zone,
-            slack_seconds: self.plan.slack_seconds,
-        };
+        let clock = Clock::of(self.plan, self.task.as_of.unwrap_or(session.store_time))?;
         self.clock = Some(clock.clone());
         Ok(clock)
     }
@@ -226,7 +228,7 @@ impl Run<'_> {
             if progress.counted {
                 continue;
             }
-            match count_patiently(session, judge, self.guard, self.mode).await {
+            match count_patiently(session, judge, self.guard, self.task.mode).await {
                 Ok((mut counts, anchor, path)) => {
                     if judge.rule.action == Action::Protect {
                         (counts.report.due, counts.report.overdue) = (0, 0);
@@ -398,7 +400,7 @@ impl Run<'_> {
         WorkReport {
             version: contract::VERSION,
             plan_hash: self.plan_hash.to_owned(),
-            mode: self.mode,
+            mode: self.task.mode,
             result,
             started_at,
             finished_at,
