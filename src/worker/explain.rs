@@ -96,7 +96,7 @@ pub async fn explain(
     wanted: &Wanted,
     now: Timestamp,
 ) -> Result<Vec<ExplainedRule>, Problem> {
-    let session = Session::open(plan, access, now, false).await?;
+    let session = Session::open(&plan.store, access, now, false).await?;
     let clock = Clock::of(plan, as_of.unwrap_or(session.store_time))?;
     let mut explained = Vec::with_capacity(plan.rules.len());
     for rule in &plan.rules {
