@@ -3,6 +3,8 @@
 //! What is known of a policy is read from the caches at each scrape: it is never older than the policy's status, and the
 //! series of a deleted policy vanish with it. Only what has no place in a status is counted here.
 
+mod exports;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -47,6 +49,7 @@ pub struct Metrics {
     reconciles: Family<ReconcileLabels, Counter>,
     durations: Family<KindLabels, Histogram>,
     policies: Arc<Policies>,
+    exports: Arc<exports::Exports>,
 }
 
 /// What is read and counted of policies.
@@ -79,16 +82,20 @@ impl Metrics {
             now,
         });
         registry.register_collector(Box::new(policies.clone()));
+        let exports = Arc::new(exports::Exports::new(now));
+        registry.register_collector(Box::new(exports.clone()));
         Self {
             registry,
             reconciles,
             durations,
             policies,
+            exports,
         }
     }
 
     /// Lets the policies of these caches be measured.
     pub fn watch(&self, stores: Stores) {
+        self.exports.watch(stores.clone());
         *self.policies.stores.write().unwrap_or_else(PoisonError::into_inner) = stores;
     }
 
@@ -98,6 +105,11 @@ impl Metrics {
         self.durations
             .get_or_create(&KindLabels { kind })
             .observe(duration.as_secs_f64());
+    }
+
+    /// Counts an archive that stays because nothing can delete it any more.
+    pub fn archive_abandoned(&self, namespace: &str, location: &str) {
+        self.exports.abandoned(namespace, location);
     }
 
     /// Counts the rows of a run that has entered the status.
@@ -342,7 +354,7 @@ mod tests {
         writer.apply_watcher_event(&Event::Apply(Guarded(Ok(policy.clone()))));
         metrics.watch(Stores {
             policies: vec![reader],
-            sources: Vec::new(),
+            ..Stores::default()
         });
         metrics.count_run(&policy, &run(7));
         metrics.count_run(&policy, &run(4));

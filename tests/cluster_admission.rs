@@ -21,6 +21,10 @@ use serde_json::{Value, json};
 const NAMESPACE: &str = "test-admission";
 /// May write a `DataSource`, and read one Secret.
 const AUTHOR: &str = "author@example.org";
+/// May create requests under one policy, and approve none.
+const CLERK: &str = "clerk@example.org";
+/// May approve requests, and create none.
+const OFFICER: &str = "officer@example.org";
 const OPERATOR: &str = "system:serviceaccount:test-admission:privacy-operator";
 const IMAGE: &str = "registry.example/privacy-operator:test";
 
@@ -74,7 +78,7 @@ fn prepare() {
             "--kube-version",
             "1.34.0",
         ];
-        let templates = ["serviceaccount", "rbac", "admission-datasource", "admission-workers"]
+        let templates = ["serviceaccount", "rbac", "admission-datasource", "admission-exports", "admission-workers"]
             .map(|name| ["--show-only".to_owned(), format!("templates/{name}.yaml")])
             .concat();
         let all: Vec<&str> = arguments
@@ -92,7 +96,7 @@ fn prepare() {
             AUTHOR,
             "author",
             &json!([
-            {"apiGroups": ["privacy-operator.dev"], "resources": ["datasources"], "verbs": ["get", "create", "patch"]},
+            {"apiGroups": ["privacy-operator.dev"], "resources": ["datasources", "subjectrightspolicies"], "verbs": ["get", "create", "patch"]},
             {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["mine"], "verbs": ["get"]}]),
         );
         // A policy takes a moment from being stored to being in force.
@@ -100,8 +104,22 @@ fn prepare() {
             source("foreign", None),
             with(&job(), "/spec/template/spec/hostPID", json!(true)),
         );
+        let unasked = request("unasked");
+        role(
+            CLERK,
+            "clerk",
+            &json!([
+            {"apiGroups": ["privacy-operator.dev"], "resources": ["exportrequests"], "verbs": ["get", "create", "patch"]},
+            {"apiGroups": ["privacy-operator.dev"], "resources": ["subjectrightspolicies"], "resourceNames": ["mine"], "verbs": ["use"]}]),
+        );
+        role(
+            OFFICER,
+            "officer",
+            &json!([{"apiGroups": ["privacy-operator.dev"], "resources": ["exportrequests"], "verbs": ["get", "patch", "approve"]}]),
+        );
         wait_for("the policies to be in force", String::new, || {
-            (refusal(AUTHOR, &stolen).is_some() && refusal(OPERATOR, &foreign).is_some()).then_some(())
+            let all = [refusal(AUTHOR, &stolen), refusal(OPERATOR, &foreign), refusal(CLERK, &unasked)];
+            all.iter().all(Option::is_some).then_some(())
         });
     });
 }
@@ -200,11 +218,136 @@ fn the_operator_may_start_its_workers() {
         json!(["worker", "--observe"]),
     );
     assert_eq!(refusal(OPERATOR, &first_look), None);
+    for argument in ["identify", "export", "expire"] {
+        let one = with(
+            &job(),
+            "/spec/template/spec/containers/0/args",
+            json!(["worker", argument]),
+        );
+        assert_eq!(refusal(OPERATOR, &one), None, "{argument}");
+        let claim = json!({"name": "claim", "persistentVolumeClaim": {"claimName": "archives"}});
+        let with_volume = with(&one, "/spec/template/spec/volumes/-", claim);
+        let answer = refusal(OPERATOR, &with_volume);
+        assert_eq!(answer.is_none(), argument != "identify", "{argument}: {answer:?}");
+    }
+}
+
+/// A request under a policy.
+fn request(policy: &str) -> Value {
+    json!({"apiVersion": "privacy-operator.dev/v1alpha1", "kind": "ExportRequest",
+        "metadata": {"name": "judged", "namespace": NAMESPACE},
+        "spec": {"right": "Access", "rightsPolicyRef": {"name": policy}, "subjectSecretRef": {"name": "person"},
+                 "receivedAt": "2026-03-01T09:00:00Z",
+                 "handling": {"identity": {"method": "LoggedIn", "confirmedOn": "2026-03-01"}}}})
+}
+
+#[test]
+fn a_request_takes_the_verb_use_on_its_policy() {
+    prepare();
+    assert_eq!(refusal(CLERK, &request("mine")), None);
+    let said = refusal(CLERK, &request("foreign")).unwrap();
+    assert!(
+        said.contains("SubjectRightsPolicy foreign") && said.contains("--verb=use"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_approval_takes_the_verb_approve_and_nothing_else_of_the_handling_does() {
+    prepare();
+    let approved = with(&request("mine"), "/spec/handling/approvedOn", json!("2026-03-02"));
+    let said = refusal(CLERK, &approved).unwrap();
+    assert!(
+        said.contains("spec.handling.approvedOn") && said.contains("--verb=approve"),
+        "{said}"
+    );
+    let stored = with(&request("mine"), "/metadata/name", json!("stored"));
+    apply(&stored);
+    let approve = |object: &Value| with(object, "/spec/handling/approvedOn", json!("2026-03-02"));
+    assert!(refusal(CLERK, &approve(&stored)).is_some());
+    assert_eq!(refusal(OFFICER, &approve(&stored)), None);
+    let acknowledged = with(&stored, "/spec/handling/acknowledgedOn", json!("2026-03-02"));
+    assert_eq!(refusal(CLERK, &acknowledged), None);
+}
+
+#[test]
+fn only_the_handling_of_a_request_can_be_changed() {
+    prepare();
+    let stored = with(&request("mine"), "/metadata/name", json!("immutable"));
+    apply(&stored);
+    for (field, value) in [
+        ("right", json!("Portability")),
+        ("receivedAt", json!("2026-03-01T10:00:00Z")),
+        ("rightsPolicyRef", json!({"name": "other"})),
+        ("subjectSecretRef", json!({"name": "somebody-else"})),
+        (
+            "sealTo",
+            json!(["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"]),
+        ),
+        ("dataSourceRefs", json!([{"name": "db"}])),
+    ] {
+        let changed = with(&stored, &format!("/spec/{field}"), value);
+        let said = run(
+            "kubectl",
+            &[
+                "apply",
+                "--server-side",
+                "--force-conflicts",
+                "--dry-run=server",
+                "-f",
+                "-",
+            ],
+            &changed.to_string(),
+        );
+        assert!(
+            !said.ok && said.err.contains("only spec.handling can be changed"),
+            "{field}: {}",
+            said.err
+        );
+    }
+}
+
+#[test]
+fn a_rights_policy_names_only_secrets_that_its_author_may_read() {
+    prepare();
+    let policy = |hash: &str, store: &str| {
+        json!({"apiVersion": "privacy-operator.dev/v1alpha1", "kind": "SubjectRightsPolicy",
+        "metadata": {"name": "judged", "namespace": NAMESPACE},
+        "spec": {"regime": "GDPR", "hashKeySecretRef": {"name": hash, "key": "key"},
+                 "delivery": {"objectStore": {"endpoint": "https://s3.example.org", "bucket": "exports", "credentialsSecretRef": {"name": store}}}}})
+    };
+    assert_eq!(refusal(AUTHOR, &policy("mine", "mine")), None);
+    assert!(
+        refusal(AUTHOR, &policy("foreign", "mine"))
+            .unwrap()
+            .contains("spec.hashKeySecretRef names Secret foreign")
+    );
+    assert!(
+        refusal(AUTHOR, &policy("mine", "foreign"))
+            .unwrap()
+            .contains("credentialsSecretRef names Secret foreign")
+    );
+    let refused = with(
+        &policy("mine", "mine"),
+        "/spec/limits",
+        json!([{"right": "Access", "max": 1, "window": "P1Y", "onExceed": "Refuse"}]),
+    );
+    assert!(refusal(AUTHOR, &refused).unwrap().contains("under the GDPR"));
 }
 
 #[test]
 fn the_operator_may_start_nothing_else() {
     prepare();
+    let export_in_a_cron_job = with(
+        &cron_job(),
+        "/spec/jobTemplate/spec/template/spec/containers/0/args",
+        json!(["worker", "export"]),
+    );
+    assert!(
+        refusal(OPERATOR, &export_in_a_cron_job)
+            .unwrap()
+            .contains("only the program worker")
+    );
     let container = json!({"name": "other", "image": IMAGE, "args": ["worker"]});
     let secret = json!({"name": "X", "valueFrom": {"secretKeyRef": {"name": "any", "key": "any"}}});
     for (field, value, said) in [
@@ -344,7 +487,12 @@ fn the_operators_rights_end_at_secrets_and_at_its_namespaces() {
 fn the_api_server_finds_no_fault_in_the_expressions() {
     prepare();
     assert!(root().join("charts").is_dir());
-    for policy in ["datasource-secrets", "worker-jobs"] {
+    for policy in [
+        "datasource-secrets",
+        "rightspolicy-secrets",
+        "export-requests",
+        "worker-jobs",
+    ] {
         let name = format!("{policy}.privacy-operator.{NAMESPACE}");
         let object = wait_for("the expressions to be checked", String::new, || {
             let text = kubectl(&["get", "validatingadmissionpolicy", &name, "-o", "json"]);

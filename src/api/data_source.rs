@@ -1,5 +1,7 @@
 //! `DataSource`: a store, and where personal data lives in it.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -27,7 +29,13 @@ use super::common::{SecretKeyReference, SecretReference};
         name = "Reachable",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Reachable')].status",
-        description = "As the last run of a policy found it."
+        description = "As the last run of a policy or survey found it."
+    ),
+    printcolumn(
+        name = "Drift",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='SchemaDrift')].status",
+        description = "Whether the store differs from the declaration."
     ),
     printcolumn(name = "Server", type_ = "string", json_path = ".status.serverVersion"),
     printcolumn(name = "Datasets", type_ = "integer", json_path = ".status.datasets"),
@@ -53,6 +61,15 @@ pub struct DataSourceSpec {
     /// this and the cluster's DNS, nothing else. Absent: no NetworkPolicy, and the policies say `EgressOpen`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+
+    /// When a worker looks at the store: whether the declaration is still true, and what activities claim of it.
+    /// Absent: no survey.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub survey: Option<Survey>,
+
+    /// How long deleted rows live on in backups. Declared, not checked: the register says "gone from backups by".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backups: Option<Backups>,
 
     /// The tables with personal data, each under a name that policies use.
     #[schemars(length(min = 1, max = 64))]
@@ -118,6 +135,43 @@ pub enum TlsMode {
     Disable,
 }
 
+/// When a worker looks at the store.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Survey {
+    /// Five cron fields (minute, hour, day of month, month, day of week) or one of `@hourly`, `@daily`, `@weekly`,
+    /// `@monthly`, `@yearly`, in `timeZone`.
+    #[schemars(length(min = 1, max = 128))]
+    pub schedule: String,
+
+    /// IANA time zone of the schedule, `Etc/UTC` unless said.
+    #[serde(default = "default_survey_time_zone")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: String,
+
+    /// Lets the survey rest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspend: bool,
+}
+
+fn default_survey_time_zone() -> String {
+    "Etc/UTC".to_owned()
+}
+
+/// How long deleted rows live on in backups.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Backups {
+    /// Age at which a backup is destroyed, an ISO 8601 duration such as `P35D`.
+    #[schemars(length(min = 3, max = 32))]
+    pub kept_for: String,
+
+    /// Age at which archived write-ahead log is destroyed, where it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 3, max = 32))]
+    pub wal_kept_for: Option<String>,
+}
+
 /// Where a store is on the network, for the worker's NetworkPolicy.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[x_kube(validation = Rule::new("has(self.podSelector) != has(self.cidrs)").message("set exactly one of network.podSelector (the store runs in this cluster) and network.cidrs (it runs elsewhere)"))]
@@ -139,6 +193,7 @@ pub struct Network {
 
 /// A table with personal data.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("!has(self.subjects) || self.subjects.all(s, !has(s.through) || has(self.relations) && self.relations.exists(r, r.name == s.through))").message("subjects[].through names a relation that is not in relations of the same dataset"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Dataset {
     /// Name that policies refer to.
@@ -150,12 +205,96 @@ pub struct Dataset {
     #[schemars(length(min = 3, max = 264))]
     pub table: String,
 
+    /// Columns that identify a row, for exports: rows are ordered by them, and no row is shown twice. Absent: the
+    /// primary key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 63)))]
+    pub key: Vec<String>,
+
+    /// Names of the `ProcessingActivity` objects of this namespace that this data serves. An export says for each row
+    /// which purposes, legal bases and recipients it has, and which categories of an activity have no dataset.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 253)))]
+    pub activities: Vec<String>,
+
+    /// Rows of other datasets that a row of this one points at, a foreign key for example.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub relations: Vec<Relation>,
+
+    /// Whose row it is: any entry that fits makes the row part of that person's export. Several people may share a row.
+    /// A dataset without `subjects` is part of no export, and the manifest of each export says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16))]
+    pub subjects: Vec<Subject>,
+
     /// What is known about columns. A column need not be listed to be used in a policy, unless it is a `timestamp`
     /// or `date` column (its `timeZone` is needed).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["column".into()]))]
     pub fields: Vec<Field>,
+}
+
+/// A row of another dataset that a row points at.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Relation {
+    /// Name of the relation within its dataset, for example `inviter`.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-_a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+
+    /// Name of the dataset of the row that is pointed at, in this `DataSource`.
+    #[schemars(length(min = 1, max = 63))]
+    pub dataset: String,
+
+    /// Columns of this dataset, each with the column of the other dataset that it equals: `{inviter_id: id}`.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 8), inner(length(min = 1, max = 63)))]
+    pub columns: BTreeMap<String, String>,
+}
+
+/// Whose row it is: a column holds an identity of the person, or a related row says it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[x_kube(validation = Rule::new("has(self.column) != has(self.through)").message("set exactly one of column (it holds the identity) and through (a relation: the row is whose the related row is)"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Subject {
+    /// Name of the identity, for example `user_id` or `email`: a key of the Secret in which a request names its person.
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-zA-Z0-9_]([-._a-zA-Z0-9]*[a-zA-Z0-9_])?$")
+    )]
+    pub identity: String,
+
+    /// Column that holds the identity. Values are compared to the byte, whatever the equality of the column's type is:
+    /// case and form matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub column: Option<String>,
+
+    /// Name of a relation of this dataset: the row belongs to whom the related row belongs to by this identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub through: Option<String>,
+
+    /// Columns that are about another person when the row is found by this entry. An export shows `other person` in
+    /// their place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)))]
+    pub other_party_columns: Vec<String>,
+}
+
+/// How a controller came by data. Portability (Art. 20 GDPR) covers what was provided by the person or observed of them.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum Origin {
+    /// The person gave it.
+    Provided,
+    /// It was recorded while the person used the service.
+    Observed,
+    /// It was computed or concluded from other data.
+    Derived,
+    /// Somebody else gave it.
+    ThirdParty,
 }
 
 /// What is known about a column.
@@ -171,6 +310,16 @@ pub struct Field {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^[a-z0-9_]+(\.[a-z0-9_]+)*$"))]
     pub category: Option<String>,
+
+    /// Where the data came from: `Provided` by the person, `Observed` of them, `Derived` from other data, or from a
+    /// `ThirdParty`. A portability export takes `Provided` and `Observed` only and says what it left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+
+    /// The column holds a password, its hash, a token or another secret: no export ever contains it. It may still tell
+    /// whose row it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret: bool,
 
     /// IANA time zone in which values of a `timestamp` (without time zone) or `date` column are written, for example
     /// `Europe/Berlin`. Without it such a column is not a time for us, and a rule that uses it does not run.
@@ -191,7 +340,7 @@ pub struct DataSourceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<String>,
 
-    /// Server version, from the last run of a policy that reached it.
+    /// Server version, from the last run of a policy or survey that reached it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_version: Option<String>,
 
@@ -207,8 +356,110 @@ pub struct DataSourceStatus {
     #[serde(default)]
     pub policies: i64,
 
-    /// `Ready`: the declaration is usable. `Reachable`: as the last run of a policy found it.
+    /// What the last survey that reported found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub survey: Option<SurveyStatus>,
+
+    /// `Ready`: the declaration is usable. `Reachable`: as the last run of a policy or survey found it. `Surveyed`: the
+    /// last survey did its work. `SchemaDrift`: the store has columns or tables that are not declared, or lacks declared
+    /// ones. `Recorded`: every dataset serves a declared activity.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+/// What a survey found.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SurveyStatus {
+    /// Name of its Job.
+    pub job: String,
+
+    /// Uid of its Job.
+    pub uid: String,
+
+    /// When it ended.
+    pub finished_at: Time,
+
+    /// Hash of the survey plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_hash: Option<String>,
+
+    /// Protocol of the encryption that was in use on the connection, for example `TLSv1.3`; `None` where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<String>,
+
+    /// Each dataset, as the survey found it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub datasets: Vec<SurveyedDataset>,
+
+    /// Tables in the schemas of declared ones that no dataset names, at most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undeclared_tables: Vec<String>,
+
+    /// Number of all such tables.
+    #[serde(default)]
+    pub undeclared_tables_count: i64,
+
+    /// Columns that are claimed to hold hashes of passwords.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hashed: Vec<HashedColumn>,
+
+    /// Why the survey could not do its work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<super::status::ProblemStatus>,
+}
+
+/// A dataset as a survey found it.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SurveyedDataset {
+    /// Name of the dataset.
+    pub name: String,
+
+    /// Whether the table is there.
+    pub exists: bool,
+
+    /// Rows, as the server estimates them. Absent: it has never counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<i64>,
+
+    /// Columns of the table that the dataset does not list, at most 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undeclared_columns: Vec<String>,
+
+    /// Number of all such columns.
+    #[serde(default)]
+    pub undeclared_columns_count: i64,
+
+    /// Columns that the dataset lists and the table does not have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vanished_columns: Vec<String>,
+}
+
+/// A column that is claimed to hold hashes of passwords, as a survey found it.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HashedColumn {
+    /// Name of the dataset.
+    pub dataset: String,
+
+    /// The column.
+    pub column: String,
+
+    /// The scheme that is claimed.
+    pub scheme: super::measures::HashScheme,
+
+    /// Values that were looked at: all that are not NULL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked: Option<i64>,
+
+    /// Values that do not look like such a hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<i64>,
+
+    /// Why it could not be checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<super::status::ProblemStatus>,
 }

@@ -8,14 +8,27 @@
     reason = "each printer column of #[kube(...)] has a name and a type: clippy takes them for repetitions"
 )]
 
+pub mod activity_status;
 pub mod common;
 pub mod data_retention_policy;
 pub mod data_source;
+pub mod export_request;
+pub mod export_status;
+pub mod findings;
+pub mod measures;
+pub mod privacy_notice;
+pub mod processing_activity;
+pub mod recipients;
 pub mod status;
+pub mod subject_rights_policy;
 
 pub use common::{SecretKeyReference, SecretReference};
 pub use data_retention_policy::{DataRetentionPolicy, DataRetentionPolicySpec};
 pub use data_source::{DataSource, DataSourceSpec};
+pub use export_request::{ExportRequest, ExportRequestSpec};
+pub use privacy_notice::{PrivacyNotice, PrivacyNoticeSpec};
+pub use processing_activity::{ProcessingActivity, ProcessingActivitySpec};
+pub use subject_rights_policy::{SubjectRightsPolicy, SubjectRightsPolicySpec};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -32,10 +45,17 @@ pub const SCHEMA_HASH_ANNOTATION: &str = "privacy-operator.dev/schema-hash";
 /// Every CRD as it is installed, each with [`SCHEMA_HASH_ANNOTATION`].
 #[must_use]
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
-    [DataSource::crd(), DataRetentionPolicy::crd()]
-        .into_iter()
-        .map(with_schema_hash)
-        .collect()
+    [
+        DataSource::crd(),
+        DataRetentionPolicy::crd(),
+        SubjectRightsPolicy::crd(),
+        ExportRequest::crd(),
+        ProcessingActivity::crd(),
+        PrivacyNotice::crd(),
+    ]
+    .into_iter()
+    .map(with_schema_hash)
+    .collect()
 }
 
 fn with_schema_hash(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {

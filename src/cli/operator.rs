@@ -49,6 +49,10 @@ pub struct Arguments {
     #[arg(long, env = "WORKER_MEMORY_LIMIT", default_value = "64Mi", value_parser = quantity_or_none)]
     worker_memory_limit: String,
 
+    /// Memory limit of a worker pod that exports a person's data. Empty: none.
+    #[arg(long, env = "EXPORT_MEMORY_LIMIT", default_value = "128Mi", value_parser = quantity_or_none)]
+    export_memory_limit: String,
+
     /// Namespaces to watch, separated by commas. Empty: all.
     #[arg(long, env = "WATCH_NAMESPACES", value_delimiter = ',')]
     watch_namespaces: Vec<String>,
@@ -246,6 +250,7 @@ fn worker_settings(arguments: &Arguments) -> WorkerSettings {
         cpu_limit: arguments.worker_cpu_limit.clone(),
         memory_request: arguments.worker_memory_request.clone(),
         memory_limit: arguments.worker_memory_limit.clone(),
+        export_memory_limit: arguments.export_memory_limit.clone(),
         operator_namespace: arguments.namespace.clone(),
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::Error;
 use super::error::Backoff;
-use crate::api::{DataRetentionPolicy, DataSource};
+use crate::api::{DataRetentionPolicy, DataSource, ExportRequest, SubjectRightsPolicy};
 use crate::metrics::Metrics;
 use crate::plan::settings::WorkerSettings;
 
@@ -19,6 +19,11 @@ use crate::plan::settings::WorkerSettings;
 pub type GuardedPolicy = Guarded<DataRetentionPolicy>;
 /// A source that may not be readable.
 pub type GuardedSource = Guarded<DataSource>;
+
+/// A policy of rights that may not be readable.
+pub type GuardedRightsPolicy = Guarded<SubjectRightsPolicy>;
+/// A request that may not be readable.
+pub type GuardedRequest = Guarded<ExportRequest>;
 
 /// Everything a reconcile needs.
 pub struct Context {
@@ -60,6 +65,10 @@ pub struct Stores {
     pub policies: Vec<Store<GuardedPolicy>>,
     /// Sources.
     pub sources: Vec<Store<GuardedSource>>,
+    /// Policies of rights.
+    pub rights: Vec<Store<GuardedRightsPolicy>>,
+    /// Requests.
+    pub requests: Vec<Store<GuardedRequest>>,
 }
 
 impl Stores {
@@ -67,6 +76,25 @@ impl Stores {
     #[must_use]
     pub fn policies(&self) -> Vec<Arc<GuardedPolicy>> {
         self.policies.iter().flat_map(Store::state).collect()
+    }
+
+    /// Every source, readable or not.
+    #[must_use]
+    pub fn sources(&self) -> Vec<Arc<GuardedSource>> {
+        self.sources.iter().flat_map(Store::state).collect()
+    }
+
+    /// Every request, readable or not.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Arc<GuardedRequest>> {
+        self.requests.iter().flat_map(Store::state).collect()
+    }
+
+    /// The `SubjectRightsPolicy` of a name, if it is there.
+    #[must_use]
+    pub fn rights_policy(&self, namespace: &str, name: &str) -> Option<Arc<GuardedRightsPolicy>> {
+        let reference = ObjectRef::new(name).within(namespace);
+        self.rights.iter().find_map(|store| store.get(&reference))
     }
 
     /// The `DataSource` of a name, if it is there and readable.

@@ -29,6 +29,9 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// Others wrote the same object again and again.
+    #[error("ConfigMap {0} is written by others all the time: it is tried again")]
+    Contended(String),
     /// This replica no longer leads, or cannot know it.
     #[error("not the leader any more: writes have stopped")]
     NotLeading,

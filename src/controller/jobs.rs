@@ -89,7 +89,8 @@ impl LiveObjects {
     }
 }
 
-fn has_ended(pod: &Pod) -> bool {
+/// Whether a pod has come to its end.
+pub fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
 }

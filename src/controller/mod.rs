@@ -7,6 +7,7 @@ pub mod data_source;
 mod dereference;
 mod error;
 mod events;
+pub mod exports;
 pub mod guarded;
 mod jobs;
 mod observe;

@@ -111,19 +111,25 @@ fn container(pod: &Pod) -> Option<&ContainerStatus> {
     pod.status.as_ref()?.container_statuses.as_ref()?.first()
 }
 
-fn ended_at(pod: &Pod) -> Option<Timestamp> {
+/// When the worker of a pod ended.
+pub fn ended_at(pod: &Pod) -> Option<Timestamp> {
     let terminated = container(pod)?.state.as_ref()?.terminated.as_ref()?;
     terminated.finished_at.as_ref().map(|time| time.0)
 }
 
+/// What the worker of a pod left as its last word.
+pub fn message(pod: &Pod) -> Option<&String> {
+    container(pod)?.state.as_ref()?.terminated.as_ref()?.message.as_ref()
+}
+
 /// The report of a pod and its SHA-256.
 fn report(pod: &Pod) -> Option<(WorkReport, String)> {
-    let text = container(pod)?.state.as_ref()?.terminated.as_ref()?.message.as_ref()?;
+    let text = message(pod)?;
     Some((parse_termination_message(text)?, hash::sha256(text.as_bytes())))
 }
 
 /// Why a pod ended, in a word of Kubernetes.
-fn pod_cause(pod: &Pod) -> Option<String> {
+pub fn pod_cause(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let of_container = container(pod)
         .and_then(|container| container.state.as_ref()?.terminated.as_ref()?.reason.clone())
@@ -132,7 +138,7 @@ fn pod_cause(pod: &Pod) -> Option<String> {
 }
 
 /// A pod that has not started for two minutes, and why.
-fn stuck(pod: &Pod, now: Timestamp) -> Option<StuckWorker> {
+pub fn stuck(pod: &Pod, now: Timestamp) -> Option<StuckWorker> {
     let status = pod.status.as_ref()?;
     let age = now.duration_since(pod.creation_timestamp()?.0);
     if status.phase.as_deref() != Some("Pending") || pod.metadata.deletion_timestamp.is_some() || age < START {

@@ -17,9 +17,9 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{controller, watcher};
 use kube::{Client, Resource, ResourceExt as _};
 
-use super::context::{GuardedPolicy, GuardedSource};
+use super::context::{GuardedPolicy, GuardedRequest, GuardedRightsPolicy, GuardedSource};
 use super::jobs::label;
-use super::{Context, Error, Stores, data_retention_policy, data_source, events};
+use super::{Context, Error, Stores, data_retention_policy, data_source, events, exports};
 use crate::contract::STOP_CONFIG_MAP;
 use crate::plan::naming::{self, LABEL_POLICY, label_value};
 use crate::plan::sharing::{is_same_store, tables};
@@ -60,14 +60,19 @@ pub type Shutdown = Shared<BoxFuture<'static, ()>>;
 pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: impl FnOnce(Stores) -> Arc<Context>) {
     let policies: Vec<Controller<GuardedPolicy>> = scopes.apis(&client).into_iter().map(controller).collect();
     let sources: Vec<Controller<GuardedSource>> = scopes.apis(&client).into_iter().map(controller).collect();
+    let rights: Vec<Controller<GuardedRightsPolicy>> = scopes.apis(&client).into_iter().map(controller).collect();
+    let requests: Vec<Controller<GuardedRequest>> = scopes.apis(&client).into_iter().map(controller).collect();
     let stores = Stores {
         policies: policies.iter().map(Controller::store).collect(),
         sources: sources.iter().map(Controller::store).collect(),
+        rights: rights.iter().map(Controller::store).collect(),
+        requests: requests.iter().map(Controller::store).collect(),
     };
     let context = context(stores.clone());
     let mut running: Vec<BoxFuture<'static, ()>> = Vec::new();
-    let per_scope = policies.into_iter().zip(sources).enumerate();
-    for (index, (policies, sources)) in per_scope {
+    let of_rights = rights.into_iter().zip(requests);
+    let per_scope = policies.into_iter().zip(sources).zip(of_rights).enumerate();
+    for (index, ((policies, sources), (rights, requests))) in per_scope {
         let watched = Watched {
             client: &client,
             scopes,
@@ -76,6 +81,8 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
         };
         let policies = watched.by_policies(policies).graceful_shutdown_on(shutdown.clone());
         let sources = watched.by_sources(sources).graceful_shutdown_on(shutdown.clone());
+        let rights = watched.by_rights(rights).graceful_shutdown_on(shutdown.clone());
+        let requests = watched.by_requests(requests).graceful_shutdown_on(shutdown.clone());
         running.push(
             drive(
                 policies,
@@ -91,6 +98,26 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
                 sources,
                 data_source::reconcile,
                 "DataSource",
+                context.clone(),
+                stores.clone(),
+            )
+            .boxed(),
+        );
+        running.push(
+            drive(
+                rights,
+                exports::rights_policy::reconcile,
+                "SubjectRightsPolicy",
+                context.clone(),
+                stores.clone(),
+            )
+            .boxed(),
+        );
+        running.push(
+            drive(
+                requests,
+                exports::request::reconcile,
+                "ExportRequest",
                 context.clone(),
                 stores.clone(),
             )
@@ -112,12 +139,12 @@ where
 }
 
 /// In small pages: a list of a thousand objects is held in memory twice while it is read.
-fn watched() -> watcher::Config {
+pub(super) fn watched() -> watcher::Config {
     watcher::Config::default().page_size(50)
 }
 
 /// What each controller looks at besides its own kind, in one scope.
-struct Watched<'a> {
+pub(super) struct Watched<'a> {
     client: &'a Client,
     scopes: &'a Scopes,
     index: usize,
@@ -125,7 +152,7 @@ struct Watched<'a> {
 }
 
 impl Watched<'_> {
-    fn api<K>(&self) -> Api<K>
+    pub(super) fn api<K>(&self) -> Api<K>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
@@ -166,7 +193,7 @@ impl Watched<'_> {
         })
     }
 
-    fn api_of_metadata<K>(&self) -> Api<PartialObjectMeta<K>>
+    pub(super) fn api_of_metadata<K>(&self) -> Api<PartialObjectMeta<K>>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
@@ -283,6 +310,12 @@ async fn filled(stores: &Stores) {
         let _ = store.wait_until_ready().await;
     }
     for store in &stores.sources {
+        let _ = store.wait_until_ready().await;
+    }
+    for store in &stores.rights {
+        let _ = store.wait_until_ready().await;
+    }
+    for store in &stores.requests {
         let _ = store.wait_until_ready().await;
     }
 }

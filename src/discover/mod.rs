@@ -10,6 +10,7 @@ pub mod choose;
 pub mod connect;
 pub mod print;
 pub mod read;
+pub mod subjects;
 pub mod yaml;
 
 use catalogue::Origin;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::catalogue::{Catalogue, Column, ForeignKey, OnDelete, Origin, Table, Transport};
 use super::category::guess;
 use super::choose::{Choice, Dataset, MOST_DATASETS};
+use super::subjects;
 use super::yaml::{label, scalar};
 use crate::domain::comment::single_line;
 use crate::domain::identifier::Identifier;
@@ -43,7 +44,7 @@ pub fn document(catalogue: &Catalogue, choice: &Choice<'_>, origin: &Origin) -> 
     postgres(&mut text, &name, catalogue, origin);
     text.push_str("  datasets:\n");
     for dataset in &choice.datasets {
-        print_dataset(&mut text, dataset);
+        print_dataset(&mut text, dataset, &choice.datasets);
     }
     remainder(&mut text, choice);
     policy(&mut text, &name, choice);
@@ -105,13 +106,14 @@ fn postgres(text: &mut String, name: &str, catalogue: &Catalogue, origin: &Origi
     let _ = writeln!(text, "      name: {name}-retention");
 }
 
-fn print_dataset(text: &mut String, dataset: &Dataset<'_>) {
+fn print_dataset(text: &mut String, dataset: &Dataset<'_>, all: &[Dataset<'_>]) {
     let table = dataset.table;
     let _ = writeln!(text, "  - name: {}", scalar(&dataset.name));
     let _ = writeln!(text, "    table: {}", scalar(&qualified(&table.schema, &table.name)));
     facts(text, table);
     obstacles(text, table);
     start_events(text, table);
+    subjects::print(text, dataset, all);
     fields(text, table);
 }
 
@@ -218,6 +220,9 @@ fn fields(text: &mut String, table: &Table) {
         let _ = writeln!(text, "    - column: {}", scalar(&column.name));
         if let Some(category) = guess(&table.name, column) {
             let _ = writeln!(text, "      category: {category}  # guessed from the name: check");
+            if category == "user.authorization.credentials" {
+                text.push_str("      secret: true  # no export contains it\n");
+            }
         }
         if column.kind.needs_zone() {
             let _ = writeln!(

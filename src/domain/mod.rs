@@ -1,9 +1,12 @@
 //! Parsed values and rules: pure, without I/O and without a clock.
 
 pub mod comment;
+pub mod deadlines;
 pub mod due;
 pub mod hash;
 pub mod identifier;
 pub mod period;
 pub mod schedule;
+pub mod window;
+pub mod working_days;
 pub mod zone;

@@ -32,6 +32,13 @@ pub enum PeriodError {
 }
 
 impl Period {
+    /// Seven days.
+    pub const WEEK: Self = Self {
+        months: 0,
+        days: 7,
+        seconds: 0,
+    };
+
     /// Calendar months, years included.
     #[must_use]
     pub const fn months(self) -> i32 {

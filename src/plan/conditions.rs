@@ -5,7 +5,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::reasons;
 use crate::api::data_source::DataSourceStatus;
+use crate::api::export_status::ExportRequestStatus;
 use crate::api::status::DataRetentionPolicyStatus;
+use crate::api::subject_rights_policy::SubjectRightsPolicyStatus;
 
 /// Longest message; the API server takes 32,768 bytes, a person reads less.
 const LONGEST_MESSAGE: usize = 4096;
@@ -111,6 +113,8 @@ fn order(type_: &str) -> (usize, &str) {
         reasons::REACHABLE,
         reasons::PROMISE_KEPT,
         reasons::HALTED,
+        reasons::OVERDUE,
+        reasons::DUE_SOON,
     ];
     (
         first.iter().position(|known| *known == type_).unwrap_or(first.len()),
@@ -162,6 +166,28 @@ pub fn policy_status_unchanged(old: &DataRetentionPolicyStatus, new: &DataRetent
 #[must_use]
 pub fn source_status_unchanged(old: &DataSourceStatus, new: &DataSourceStatus) -> bool {
     let timeless = |status: &DataSourceStatus| {
+        let mut status = status.clone();
+        status.conditions = without_times(&status.conditions);
+        status
+    };
+    timeless(old) == timeless(new)
+}
+
+/// The same for a `SubjectRightsPolicy`.
+#[must_use]
+pub fn rights_status_unchanged(old: &SubjectRightsPolicyStatus, new: &SubjectRightsPolicyStatus) -> bool {
+    let timeless = |status: &SubjectRightsPolicyStatus| {
+        let mut status = status.clone();
+        status.conditions = without_times(&status.conditions);
+        status
+    };
+    timeless(old) == timeless(new)
+}
+
+/// The same for an `ExportRequest`.
+#[must_use]
+pub fn request_status_unchanged(old: &ExportRequestStatus, new: &ExportRequestStatus) -> bool {
+    let timeless = |status: &ExportRequestStatus| {
         let mut status = status.clone();
         status.conditions = without_times(&status.conditions);
         status

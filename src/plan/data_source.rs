@@ -31,6 +31,7 @@ pub fn status(source: &DataSource, policies: &[&DataRetentionPolicy], now: Times
             .or(old.last_reached_at),
         datasets: i64::try_from(source.spec.datasets.len()).unwrap_or(i64::MAX),
         policies: i64::try_from(policies.len()).unwrap_or(i64::MAX),
+        survey: old.survey,
         conditions: merge(
             &old.conditions,
             vec![ready(source), reachable(newest)],

@@ -11,6 +11,7 @@ pub mod children;
 pub mod columns;
 pub mod conditions;
 pub mod data_source;
+pub mod export;
 pub mod naming;
 pub mod reasons;
 pub mod runs;

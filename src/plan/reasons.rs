@@ -34,6 +34,12 @@ pub const UNKNOWN_DATA_SOURCE: &str = "UnknownDataSource";
 pub const INVALID_DATA_SOURCE: &str = "InvalidDataSource";
 /// The dataset is not in the `DataSource`.
 pub const UNKNOWN_DATASET: &str = "UnknownDataset";
+/// A subject goes through a relation that the dataset does not declare.
+pub const UNKNOWN_RELATION: &str = "UnknownRelation";
+/// A subject goes through relations that lead back to where they began.
+pub const CIRCULAR_RELATION: &str = "CircularRelation";
+/// A subject goes through a relation at whose end nobody is named by that identity.
+pub const UNKNOWN_IDENTITY: &str = "UnknownIdentity";
 /// A duration cannot be read or is out of range.
 pub const INVALID_DURATION: &str = "InvalidDuration";
 /// A zone is not known.
@@ -87,3 +93,48 @@ pub const STOPPED_BY_HAND: &str = "StoppedByHand";
 pub const NO_RUN_YET: &str = "NoRunYet";
 /// The last run reached the store.
 pub const REACHED: &str = "Reached";
+
+/// A request is due within seven days.
+pub const DUE_SOON: &str = "DueSoon";
+/// The person has not been told that the request has come.
+pub const ACKNOWLEDGEMENT_OVERDUE: &str = "AcknowledgementOverdue";
+/// An extension does not count, or not as far as it goes.
+pub const EXTENSION_INVALID: &str = "ExtensionInvalid";
+/// An archive does not cover everything.
+pub const PARTIAL_COVERAGE: &str = "PartialCoverage";
+/// An archive covers everything that is declared.
+pub const COMPLETE: &str = "Complete";
+/// More time is promised than the law gives.
+pub const DEADLINES_BEYOND_LAW: &str = "DeadlinesBeyondLaw";
+/// A request came to its end after its due date.
+pub const ANSWERED_LATE: &str = "AnsweredLate";
+/// Something does not say where it is on the network.
+pub const NO_NETWORK: &str = "NoNetwork";
+/// No store has a row of the person.
+pub const SUBJECT_NOT_FOUND: &str = "SubjectNotFound";
+/// The hash key was exchanged: limits begin anew.
+pub const SUBJECT_KEY_CHANGED: &str = "SubjectKeyChanged";
+/// The subject's Secret lacks the identity by which limits count.
+pub const MISSING_IDENTITY: &str = "MissingIdentity";
+/// The stores name other identities than when the person was identified.
+pub const IDENTITIES_CHANGED: &str = "IdentitiesChanged";
+/// The `SubjectRightsPolicy` does not exist.
+pub const UNKNOWN_RIGHTS_POLICY: &str = "UnknownRightsPolicy";
+/// The `SubjectRightsPolicy` itself is invalid.
+pub const INVALID_RIGHTS_POLICY: &str = "InvalidRightsPolicy";
+/// The law of the policy does not know the right.
+pub const RIGHT_NOT_IN_REGIME: &str = "RightNotInRegime";
+/// A refusal that the law does not allow.
+pub const REFUSAL_NOT_LAWFUL: &str = "RefusalNotLawful";
+/// No dataset says whose its rows are.
+pub const NO_SUBJECTS: &str = "NoSubjects";
+/// There is no key to seal for.
+pub const NO_RECIPIENT: &str = "NoRecipient";
+/// The keys to seal for were changed after the request was accepted.
+pub const RECIPIENT_CHANGED: &str = "RecipientChanged";
+/// The holidays cannot be read.
+pub const INVALID_HOLIDAYS: &str = "InvalidHolidays";
+/// The ledger of requests cannot be used.
+pub const LEDGER_UNUSABLE: &str = "LedgerUnusable";
+/// A request went and its archive stayed.
+pub const ARCHIVE_ABANDONED: &str = "ArchiveAbandoned";

@@ -15,8 +15,21 @@ pub struct WorkerSettings {
     pub memory_request: String,
     /// Memory limit, canonical.
     pub memory_limit: String,
+    /// Memory limit of a worker that exports, canonical.
+    pub export_memory_limit: String,
     /// Namespace of the operator, which asks workers how far they are.
     pub operator_namespace: String,
+}
+
+impl WorkerSettings {
+    /// The same for a worker of a request.
+    #[must_use]
+    pub fn for_exports(&self) -> Self {
+        Self {
+            memory_limit: self.export_memory_limit.clone(),
+            ..self.clone()
+        }
+    }
 }
 
 /// A resource quantity in the form in which the API server stores it, so that a live object compares equal to the

@@ -9,5 +9,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod exports;
+mod races;
 mod scenarios;
 mod server;

@@ -79,12 +79,14 @@ impl World {
                 cpu_limit: String::new(),
                 memory_request: "32Mi".to_owned(),
                 memory_limit: "64Mi".to_owned(),
+                export_memory_limit: "128Mi".to_owned(),
                 operator_namespace: "privacy-operator".to_owned(),
             },
             metrics: Arc::new(Metrics::new(now)),
             stores: Stores {
                 policies: vec![policies],
                 sources: vec![sources],
+                ..Stores::default()
             },
             health: Arc::default(),
             may_write: Arc::new(|| true),

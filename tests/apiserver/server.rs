@@ -16,6 +16,9 @@ struct State {
     objects: BTreeMap<String, Value>,
     writes: Vec<String>,
     uids: u32,
+    versions: u32,
+    /// The reply to the write after so many more is lost: it is done, and nobody hears of it.
+    lost_reply: Option<usize>,
 }
 
 /// The server, shared between the test and the task that answers.
@@ -53,6 +56,16 @@ impl Server {
         self.0.lock().unwrap().objects.get(path).cloned()
     }
 
+    /// Loses the reply to a write to come: the first is number 0. Events do not count.
+    pub fn lose_reply(&self, number: usize) {
+        self.0.lock().unwrap().lost_reply = Some(number);
+    }
+
+    /// Whether a reply is still to be lost.
+    pub fn will_lose_a_reply(&self) -> bool {
+        self.0.lock().unwrap().lost_reply.is_some()
+    }
+
     /// Paths of all objects of a collection.
     pub fn paths(&self, collection: &str) -> Vec<String> {
         let prefix = format!("{collection}/");
@@ -88,10 +101,18 @@ impl Server {
             .get(header::ACCEPT)
             .is_some_and(|accept| accept.to_str().unwrap().contains("PartialObjectMetadata"));
         let path = parts.uri.path().to_owned();
+        // Whoever else is waiting may come first.
+        tokio::task::yield_now().await;
+        let is_write = parts.method != Method::GET && !path.contains("/events");
+        if parts.method == Method::PUT || parts.method == Method::POST {
+            if let Some(conflict) = self.swap(&path, &body, &parts.method) {
+                return conflict;
+            }
+        }
         let answer = match parts.method {
             Method::GET => self.read(&path, parts.uri.query().unwrap_or_default(), metadata_only),
             Method::PATCH => Some(self.patch(&path, &body)),
-            Method::POST => Some(self.create(&path, body)),
+            Method::POST | Method::PUT => Some(self.create(&path, &body)),
             Method::DELETE => self.delete(&path),
             other => panic!("{other} {path} is not expected"),
         };
@@ -102,14 +123,62 @@ impl Server {
             },
             |answer| (StatusCode::OK, answer),
         );
+        if is_write && self.is_reply_lost() {
+            return failure(StatusCode::INTERNAL_SERVER_ERROR, "lost");
+        }
         let body = Body::from(serde_json::to_vec(&answer).unwrap());
         Response::builder().status(status).body(body).unwrap()
+    }
+
+    fn is_reply_lost(&self) -> bool {
+        let mut state = self.0.lock().unwrap();
+        match state.lost_reply {
+            Some(0) => state.lost_reply = None,
+            Some(number) => {
+                state.lost_reply = Some(number - 1);
+                return false;
+            }
+            None => return false,
+        }
+        true
+    }
+
+    /// Compare and swap, as an API server does it: what is there must have the version that the writer has read, and a
+    /// new object must not be there. `None`: it is written.
+    fn swap(&self, path: &str, body: &Value, method: &Method) -> Option<Response<Body>> {
+        let mut state = self.0.lock().unwrap();
+        let name = body["metadata"]["name"].as_str().unwrap();
+        let target = if method == Method::PUT {
+            path.to_owned()
+        } else {
+            format!("{path}/{name}")
+        };
+        let live = state
+            .objects
+            .get(&target)
+            .map(|live| live["metadata"]["resourceVersion"].clone());
+        let fits = match live {
+            None => method == Method::POST,
+            Some(version) => method == Method::PUT && version == body["metadata"]["resourceVersion"],
+        };
+        if !fits {
+            return Some(failure(StatusCode::CONFLICT, "Conflict"));
+        }
+        state.versions += 1;
+        let mut object = body.clone();
+        object["metadata"]["resourceVersion"] = json!(format!("v{}", state.versions));
+        if object["metadata"]["uid"].is_null() {
+            state.uids += 1;
+            object["metadata"]["uid"] = json!(format!("uid-{}", state.uids));
+        }
+        state.objects.insert(target, object);
+        None
     }
 
     fn read(&self, path: &str, query: &str, metadata_only: bool) -> Option<Value> {
         let partial = |object: &Value| json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]});
         let last = path.rsplit('/').next().unwrap_or_default();
-        if !["jobs", "pods", "configmaps"].contains(&last) {
+        if !["jobs", "pods", "configmaps", "processingactivities"].contains(&last) {
             let object = self.get(path)?;
             return Some(if metadata_only { partial(&object) } else { object });
         }
@@ -133,10 +202,16 @@ impl Server {
         self.get(target).unwrap()
     }
 
-    fn create(&self, path: &str, body: Value) -> Value {
+    /// Written already, by [`Self::swap`].
+    fn create(&self, path: &str, body: &Value) -> Value {
         self.note("POST", path);
-        let path = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap());
-        self.put(&path, body);
+        let name = body["metadata"]["name"].as_str().unwrap();
+        let is_whole = path.ends_with(&format!("/{name}"));
+        let path = if is_whole {
+            path.to_owned()
+        } else {
+            format!("{path}/{name}")
+        };
         self.get(&path).unwrap()
     }
 
@@ -156,6 +231,14 @@ impl Server {
     fn note(&self, verb: &str, path: &str) {
         self.0.lock().unwrap().writes.push(format!("{verb} {path}"));
     }
+}
+
+fn failure(status: StatusCode, reason: &str) -> Response<Body> {
+    let answer = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": status.as_u16(), "message": reason});
+    Response::builder()
+        .status(status)
+        .body(Body::from(serde_json::to_vec(&answer).unwrap()))
+        .unwrap()
 }
 
 fn is_selected(object: &Value, query: &str) -> bool {

@@ -62,11 +62,23 @@ fn the_operator_has_exactly_the_rights_that_it_uses() {
     let mut expect = |resource: &str, verbs: &str| {
         expected.extend(verbs.split(' ').map(|verb| format!("{resource} {verb}")));
     };
-    for kind in ["datasources", "dataretentionpolicies"] {
+    for kind in [
+        "datasources",
+        "dataretentionpolicies",
+        "subjectrightspolicies",
+        "exportrequests",
+    ] {
         expect(&format!("privacy-operator.dev/{kind}"), "get list watch");
         expect(&format!("privacy-operator.dev/{kind}/status"), "patch update");
     }
-    expect("privacy-operator.dev/dataretentionpolicies/finalizers", "update");
+    // A finalizer while there is an archive, and the end of the object's own time.
+    expect("privacy-operator.dev/exportrequests", "patch delete");
+    for kind in ["dataretentionpolicies", "exportrequests"] {
+        expect(&format!("privacy-operator.dev/{kind}/finalizers"), "update");
+    }
+    expect("privacy-operator.dev/processingactivities", "list");
+    expect("privacy-operator.dev/privacynotices", "get");
+    expect("/namespaces", "get");
     for child in [
         "batch/cronjobs",
         "batch/jobs",
@@ -90,7 +102,8 @@ fn with_watch_namespaces_the_rights_end_at_those_namespaces() {
         cluster.into_iter().collect::<Vec<_>>(),
         [
             "apiextensions.k8s.io/customresourcedefinitions get",
-            "apiextensions.k8s.io/customresourcedefinitions list"
+            "apiextensions.k8s.io/customresourcedefinitions list",
+            "privacy-operator.dev/privacynotices get"
         ]
     );
     let everywhere = rights(named(&everywhere, "ClusterRole", &format!(".{NAMESPACE}")));
@@ -105,7 +118,7 @@ fn with_watch_namespaces_the_rights_end_at_those_namespaces() {
         assert!(
             everywhere
                 .difference(&here)
-                .all(|right| right.contains("customresourcedefinitions"))
+                .all(|right| right.contains("customresourcedefinitions") || right.contains("privacynotices"))
         );
         let bound = of_kind(&objects, "RoleBinding").into_iter().any(|binding| {
             binding["metadata"]["namespace"] == namespace && binding["roleRef"]["name"] == roles[0]["metadata"]["name"]
@@ -119,7 +132,7 @@ fn with_watch_namespaces_the_rights_end_at_those_namespaces() {
 }
 
 #[test]
-fn the_lease_is_the_only_right_in_the_operators_own_namespace() {
+fn lease_and_ledger_are_the_only_rights_in_the_operators_own_namespace() {
     for (name, objects) in releases().into_iter().filter(|(name, _)| *name != "nothing") {
         let here: BTreeSet<String> = of_kind(&objects, "Role")
             .into_iter()
@@ -127,8 +140,10 @@ fn the_lease_is_the_only_right_in_the_operators_own_namespace() {
             .flat_map(rights)
             .collect();
         let verbs = ["create", "get", "patch", "update"];
-        let expected = verbs.map(|verb| format!("coordination.k8s.io/leases {verb}"));
-        assert_eq!(here, BTreeSet::from(expected), "{name}");
+        let leases = verbs.map(|verb| format!("coordination.k8s.io/leases {verb}"));
+        let ledger = ["create", "get", "update"].map(|verb| format!("/configmaps {verb}"));
+        let expected: BTreeSet<String> = leases.into_iter().chain(ledger).collect();
+        assert_eq!(here, expected, "{name}");
     }
 }
 
@@ -177,11 +192,11 @@ fn viewers_see_and_editors_write_the_kinds_but_nobody_writes_status() {
 }
 
 #[test]
-fn both_admission_policies_are_bound_and_fail_closed() {
+fn every_admission_policy_is_bound_and_fails_closed() {
     for name in ["default", "namespaces", "everything"] {
         let objects = release(name);
         let policies = of_kind(&objects, "ValidatingAdmissionPolicy");
-        assert_eq!(policies.len(), 2, "{name}");
+        assert_eq!(policies.len(), 4, "{name}");
         for policy in policies {
             assert_eq!(policy["spec"]["failurePolicy"], "Fail");
             for validation in policy["spec"]["validations"].as_array().unwrap() {

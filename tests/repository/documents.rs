@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use privacy_operator::api::{DataRetentionPolicy, DataSource, GROUP, VERSION};
+use privacy_operator::api::{DataRetentionPolicy, DataSource, ExportRequest, GROUP, SubjectRightsPolicy, VERSION};
 use privacy_operator::contract::Reason;
 use serde_json::Value;
 
@@ -27,6 +27,8 @@ fn judge(text: &str, place: &str, complaints: &mut Vec<String>) {
             let result = match kind.as_str() {
                 "DataSource" => serde_json::from_value::<DataSource>(document).map(drop),
                 "DataRetentionPolicy" => serde_json::from_value::<DataRetentionPolicy>(document).map(drop),
+                "SubjectRightsPolicy" => serde_json::from_value::<SubjectRightsPolicy>(document).map(drop),
+                "ExportRequest" => serde_json::from_value::<ExportRequest>(document).map(drop),
                 _ => return complaints.push(format!("{place}: there is no kind {kind}")),
             };
             if let Err(error) = result {

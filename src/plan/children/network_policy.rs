@@ -16,7 +16,7 @@ use crate::plan::naming;
 use crate::plan::settings::WorkerSettings;
 use crate::plan::work_plan::Planned;
 
-const DNS_PORT: i32 = 53;
+pub(crate) const DNS_PORT: i32 = 53;
 
 /// Builds the `NetworkPolicy`. `None`: the `DataSource` does not say where the store is.
 #[must_use]
@@ -39,17 +39,11 @@ pub fn network_policy(planned: &Planned, source: &DataSource, settings: &WorkerS
                 match_expressions: None,
             }),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
-            ingress: Some(vec![NetworkPolicyIngressRule {
-                from: Some(vec![NetworkPolicyPeer {
-                    namespace_selector: Some(of_namespace(&settings.operator_namespace)),
-                    ..NetworkPolicyPeer::default()
-                }]),
-                ports: Some(vec![port("TCP", i32::from(PROGRESS_PORT))]),
-            }]),
+            ingress: Some(vec![from_the_operator(settings)]),
             egress: Some(vec![
                 NetworkPolicyEgressRule {
                     ports: Some(vec![port("TCP", source.spec.postgres.port)]),
-                    to: Some(store(network)),
+                    to: Some(peers(network)),
                 },
                 NetworkPolicyEgressRule {
                     ports: Some(vec![port("UDP", DNS_PORT), port("TCP", DNS_PORT)]),
@@ -60,6 +54,17 @@ pub fn network_policy(planned: &Planned, source: &DataSource, settings: &WorkerS
     })
 }
 
+/// The operator asks a worker how far it is. Nobody else may reach one.
+pub(crate) fn from_the_operator(settings: &WorkerSettings) -> NetworkPolicyIngressRule {
+    NetworkPolicyIngressRule {
+        from: Some(vec![NetworkPolicyPeer {
+            namespace_selector: Some(of_namespace(&settings.operator_namespace)),
+            ..NetworkPolicyPeer::default()
+        }]),
+        ports: Some(vec![port("TCP", i32::from(PROGRESS_PORT))]),
+    }
+}
+
 fn of_namespace(name: &str) -> LabelSelector {
     let label = ("kubernetes.io/metadata.name".to_owned(), name.to_owned());
     LabelSelector {
@@ -68,7 +73,7 @@ fn of_namespace(name: &str) -> LabelSelector {
     }
 }
 
-fn store(network: &Network) -> Vec<NetworkPolicyPeer> {
+pub(crate) fn peers(network: &Network) -> Vec<NetworkPolicyPeer> {
     match &network.cidrs {
         Some(cidrs) => cidrs
             .iter()
@@ -88,7 +93,7 @@ fn store(network: &Network) -> Vec<NetworkPolicyPeer> {
     }
 }
 
-fn port(protocol: &str, port: i32) -> NetworkPolicyPort {
+pub(crate) fn port(protocol: &str, port: i32) -> NetworkPolicyPort {
     NetworkPolicyPort {
         protocol: Some(protocol.to_owned()),
         port: Some(IntOrString::Int(port)),

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{
     SecretVolumeSource, SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::run_metadata;
 use crate::contract::progress::{PROGRESS_PORT, PROGRESS_PORT_NAME};
@@ -26,8 +27,25 @@ const BACKOFF_LIMIT: i32 = 2;
 
 /// The Job of a run.
 pub(super) fn job_spec(planned: &Planned, settings: &WorkerSettings, arguments: &[&str]) -> JobSpec {
+    worker_job_spec(
+        planned.validated.active_deadline_seconds,
+        run_metadata(planned),
+        volumes(planned),
+        settings,
+        arguments,
+    )
+}
+
+/// A Job that runs the worker with these arguments and volumes, whatever it works on.
+pub(crate) fn worker_job_spec(
+    active_deadline_seconds: i64,
+    pod_metadata: ObjectMeta,
+    volumes: Vec<(Volume, VolumeMount)>,
+    settings: &WorkerSettings,
+    arguments: &[&str],
+) -> JobSpec {
     JobSpec {
-        active_deadline_seconds: Some(planned.validated.active_deadline_seconds),
+        active_deadline_seconds: Some(active_deadline_seconds),
         backoff_limit: Some(BACKOFF_LIMIT),
         pod_failure_policy: Some(PodFailurePolicy {
             rules: vec![PodFailurePolicyRule {
@@ -41,15 +59,14 @@ pub(super) fn job_spec(planned: &Planned, settings: &WorkerSettings, arguments: 
             }],
         }),
         template: PodTemplateSpec {
-            metadata: Some(run_metadata(planned)),
-            spec: Some(pod_spec(planned, settings, arguments)),
+            metadata: Some(pod_metadata),
+            spec: Some(pod_spec(volumes, settings, arguments)),
         },
         ..JobSpec::default()
     }
 }
 
-fn pod_spec(planned: &Planned, settings: &WorkerSettings, arguments: &[&str]) -> PodSpec {
-    let volumes = volumes(planned);
+fn pod_spec(volumes: Vec<(Volume, VolumeMount)>, settings: &WorkerSettings, arguments: &[&str]) -> PodSpec {
     PodSpec {
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
@@ -124,15 +141,33 @@ fn resources(settings: &WorkerSettings) -> ResourceRequirements {
 /// The plan, the credentials, the certificate authority and the stop `ConfigMap`, each with its mount. All but the plan
 /// are optional: the worker says by name what is missing, while a pod would wait without a word.
 fn volumes(planned: &Planned) -> Vec<(Volume, VolumeMount)> {
+    let credentials = secret("credentials", &planned.validated.credentials_secret, None);
+    let mut volumes = vec![
+        plan_volume(&naming::config_map(&planned.validated.name, &planned.plan_hash)),
+        mounted(credentials, CREDENTIALS_DIRECTORY),
+        stop_volume(),
+    ];
+    if let Some((name, key)) = &planned.validated.store.ca_secret {
+        volumes.push(authority("ca", name, key, CA_PATH));
+    }
+    volumes
+}
+
+/// The ConfigMap with the work plan.
+pub(crate) fn plan_volume(config_map: &str) -> (Volume, VolumeMount) {
     let plan = Volume {
         name: "plan".to_owned(),
         config_map: Some(ConfigMapVolumeSource {
-            name: naming::config_map(&planned.validated.name, &planned.plan_hash),
+            name: config_map.to_owned(),
             ..ConfigMapVolumeSource::default()
         }),
         ..Volume::default()
     };
-    let credentials = secret("credentials", &planned.validated.credentials_secret, None);
+    mounted(plan, directory(PLAN_PATH))
+}
+
+/// The ConfigMap that stops all disposal and every export.
+pub(crate) fn stop_volume() -> (Volume, VolumeMount) {
     let stop = Volume {
         name: "stop".to_owned(),
         config_map: Some(ConfigMapVolumeSource {
@@ -142,20 +177,22 @@ fn volumes(planned: &Planned) -> Vec<(Volume, VolumeMount)> {
         }),
         ..Volume::default()
     };
-    let mut volumes = vec![
-        mounted(plan, directory(PLAN_PATH)),
-        mounted(credentials, CREDENTIALS_DIRECTORY),
-        mounted(stop, STOP_DIRECTORY),
-    ];
-    if let Some((name, key)) = &planned.validated.store.ca_secret {
-        let item = KeyToPath {
-            key: key.clone(),
-            path: file_name(CA_PATH).to_owned(),
-            mode: None,
-        };
-        volumes.push(mounted(secret("ca", name, Some(item)), directory(CA_PATH)));
-    }
-    volumes
+    mounted(stop, STOP_DIRECTORY)
+}
+
+/// A whole Secret, mounted into a folder.
+pub(crate) fn secret_volume(volume: &str, name: &str, path: &str) -> (Volume, VolumeMount) {
+    mounted(secret(volume, name, None), path)
+}
+
+/// One key of a Secret, mounted as this file: a certificate authority.
+pub(crate) fn authority(volume: &str, name: &str, key: &str, path: &str) -> (Volume, VolumeMount) {
+    let item = KeyToPath {
+        key: key.to_owned(),
+        path: file_name(path).to_owned(),
+        mode: None,
+    };
+    mounted(secret(volume, name, Some(item)), directory(path))
 }
 
 fn secret(volume: &str, secret: &str, item: Option<KeyToPath>) -> Volume {

@@ -4,6 +4,7 @@
 mod durations;
 mod rules;
 pub mod source;
+pub mod subjects;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use std::collections::{HashMap, HashSet};
 
-use super::{Invalid, reasons};
+use super::{Invalid, reasons, subjects};
 use crate::api::DataSource;
 use crate::api::data_source::Dataset;
 use crate::domain::identifier::{Identifier, TableName};
@@ -57,6 +57,7 @@ pub fn check(source: &DataSource) -> Vec<Invalid> {
         }
         invalid.extend(fields(dataset, &field));
     }
+    invalid.extend(subjects::check(source));
     invalid
 }
 
