@@ -8,11 +8,13 @@
     reason = "each printer column of #[kube(...)] has a name and a type: clippy takes them for repetitions"
 )]
 
+pub mod cluster_encryption;
 pub mod common;
 pub mod data_retention_policy;
 pub mod data_source;
 pub mod status;
 
+pub use cluster_encryption::{ClusterEncryption, ClusterEncryptionSpec};
 pub use common::{SecretKeyReference, SecretReference};
 pub use data_retention_policy::{DataRetentionPolicy, DataRetentionPolicySpec};
 pub use data_source::{DataSource, DataSourceSpec};
@@ -32,7 +34,7 @@ pub const SCHEMA_HASH_ANNOTATION: &str = "privacy-operator.dev/schema-hash";
 /// Every CRD as it is installed, each with [`SCHEMA_HASH_ANNOTATION`].
 #[must_use]
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
-    [DataSource::crd(), DataRetentionPolicy::crd()]
+    [DataSource::crd(), DataRetentionPolicy::crd(), ClusterEncryption::crd()]
         .into_iter()
         .map(with_schema_hash)
         .collect()
