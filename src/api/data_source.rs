@@ -149,6 +149,12 @@ pub struct Survey {
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: String,
 
+    /// Tables in the schemas of the datasets that somebody has looked at and found to hold no personal data, as
+    /// `schema.table`. Every other table there that no dataset names is told as drift.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 512), inner(length(min = 3, max = 264)))]
+    pub without_personal_data: Vec<String>,
+
     /// Lets the survey rest.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
@@ -394,7 +400,7 @@ pub struct SurveyStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub datasets: Vec<SurveyedDataset>,
 
-    /// Tables in the schemas of declared ones that no dataset names, at most 64.
+    /// Tables in the schemas of declared ones that neither a dataset nor `withoutPersonalData` names, at most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undeclared_tables: Vec<String>,
 

@@ -9,6 +9,7 @@
 )]
 
 pub mod activity_status;
+pub mod cluster_encryption;
 pub mod common;
 pub mod data_retention_policy;
 pub mod data_source;
@@ -19,6 +20,7 @@ pub mod processing_activity;
 pub mod recipients;
 pub mod status;
 
+pub use cluster_encryption::{ClusterEncryption, ClusterEncryptionSpec};
 pub use common::{SecretKeyReference, SecretReference};
 pub use data_retention_policy::{DataRetentionPolicy, DataRetentionPolicySpec};
 pub use data_source::{DataSource, DataSourceSpec};
@@ -43,6 +45,7 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
     [
         DataSource::crd(),
         DataRetentionPolicy::crd(),
+        ClusterEncryption::crd(),
         ProcessingActivity::crd(),
         PrivacyNotice::crd(),
     ]

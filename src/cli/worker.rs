@@ -9,33 +9,44 @@ use crate::worker::{self, Settings};
 /// Execute a work plan against its store. Started by the CronJobs and Jobs that the operator makes.
 #[derive(clap::Args)]
 pub struct Arguments {
+    /// What to do; absent: sweep.
+    #[command(subcommand)]
+    task: Option<Task>,
+
     /// The work plan.
-    #[arg(long, default_value = contract::PLAN_PATH)]
+    #[arg(long, global = true, default_value = contract::PLAN_PATH)]
     plan: PathBuf,
 
     /// Directory with the files `username` and `password`.
-    #[arg(long, default_value = contract::CREDENTIALS_DIRECTORY)]
+    #[arg(long, global = true, default_value = contract::CREDENTIALS_DIRECTORY)]
     credentials: PathBuf,
 
     /// File with the certificate authority of the store.
-    #[arg(long, default_value = contract::CA_PATH)]
+    #[arg(long, global = true, default_value = contract::CA_PATH)]
     ca: PathBuf,
 
     /// Directory that stops the run as soon as a file is in it.
-    #[arg(long, default_value = contract::STOP_DIRECTORY)]
+    #[arg(long, global = true, default_value = contract::STOP_DIRECTORY)]
     stop: PathBuf,
 
     /// File for the short form of the report.
-    #[arg(long, default_value = "/dev/termination-log")]
+    #[arg(long, global = true, default_value = "/dev/termination-log")]
     termination_message: PathBuf,
 
     /// Name of the run, for the ledger and the server's list of sessions.
-    #[arg(long, env = "PRIVACY_OPERATOR_RUN", default_value = "by-hand")]
+    #[arg(long, global = true, env = "PRIVACY_OPERATOR_RUN", default_value = "by-hand")]
     run: String,
 
     /// Count only and write nothing, whatever the plan says.
     #[arg(long)]
     observe: bool,
+}
+
+/// What a worker can do besides sweeping.
+#[derive(clap::Subcommand, Clone, Copy)]
+enum Task {
+    /// Look whether the declaration of a store is still true. Writes nothing.
+    Survey,
 }
 
 /// Runs the worker on one thread: it waits for the store nearly all of the time.
@@ -48,16 +59,17 @@ pub fn main(arguments: Arguments) -> ExitCode {
             return ExitCode::from(contract::EXIT_TRANSIENT);
         }
     };
-    runtime.block_on(worker::main(
-        Settings {
-            plan: arguments.plan,
-            credentials: arguments.credentials,
-            ca: arguments.ca,
-            stop: arguments.stop,
-            termination_message: Some(arguments.termination_message),
-            run: arguments.run,
-            observe: arguments.observe,
-        },
-        crate::clock::now,
-    ))
+    let settings = Settings {
+        plan: arguments.plan,
+        credentials: arguments.credentials,
+        ca: arguments.ca,
+        stop: arguments.stop,
+        termination_message: Some(arguments.termination_message),
+        run: arguments.run,
+        observe: arguments.observe,
+    };
+    match arguments.task {
+        None => runtime.block_on(worker::main(settings, crate::clock::now)),
+        Some(Task::Survey) => runtime.block_on(worker::source_survey::main(settings, crate::clock::now)),
+    }
 }

@@ -12,6 +12,7 @@ pub mod conditions;
 pub mod data_source;
 pub mod naming;
 pub mod reasons;
+pub mod records;
 pub mod runs;
 pub mod sentences;
 pub mod settings;

@@ -22,7 +22,9 @@ pub struct Transition {
 }
 
 impl Transition {
-    fn new(warning: bool, reason: &str, note: &str) -> Self {
+    /// An event, its note cut to what fits.
+    #[must_use]
+    pub fn new(warning: bool, reason: &str, note: &str) -> Self {
         Self {
             warning,
             reason: reason.to_owned(),

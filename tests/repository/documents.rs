@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use privacy_operator::api::{DataRetentionPolicy, DataSource, GROUP, VERSION};
+use privacy_operator::api::{ClusterEncryption, DataRetentionPolicy, DataSource, GROUP, VERSION};
 use privacy_operator::contract::Reason;
 use serde_json::Value;
 
@@ -26,6 +26,7 @@ fn judge(text: &str, place: &str, complaints: &mut Vec<String>) {
             }
             let result = match kind.as_str() {
                 "DataSource" => serde_json::from_value::<DataSource>(document).map(drop),
+                "ClusterEncryption" => serde_json::from_value::<ClusterEncryption>(document).map(drop),
                 "DataRetentionPolicy" => serde_json::from_value::<DataRetentionPolicy>(document).map(drop),
                 _ => return complaints.push(format!("{place}: there is no kind {kind}")),
             };
