@@ -342,7 +342,7 @@ mod tests {
         writer.apply_watcher_event(&Event::Apply(Guarded(Ok(policy.clone()))));
         metrics.watch(Stores {
             policies: vec![reader],
-            sources: Vec::new(),
+            ..Stores::default()
         });
         metrics.count_run(&policy, &run(7));
         metrics.count_run(&policy, &run(4));

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::Error;
 use super::error::Backoff;
-use crate::api::{DataRetentionPolicy, DataSource};
+use crate::api::{DataRetentionPolicy, DataSource, PrivacyNotice, ProcessingActivity};
 use crate::metrics::Metrics;
 use crate::plan::settings::WorkerSettings;
 
@@ -19,6 +19,11 @@ use crate::plan::settings::WorkerSettings;
 pub type GuardedPolicy = Guarded<DataRetentionPolicy>;
 /// A source that may not be readable.
 pub type GuardedSource = Guarded<DataSource>;
+
+/// An activity that may not be readable.
+pub type GuardedActivity = Guarded<ProcessingActivity>;
+/// A notice that may not be readable.
+pub type GuardedNotice = Guarded<PrivacyNotice>;
 
 /// Everything a reconcile needs.
 pub struct Context {
@@ -60,6 +65,10 @@ pub struct Stores {
     pub policies: Vec<Store<GuardedPolicy>>,
     /// Sources.
     pub sources: Vec<Store<GuardedSource>>,
+    /// Activities.
+    pub activities: Vec<Store<GuardedActivity>>,
+    /// Notices. They are cluster-scoped: there is one cache, whatever is watched.
+    pub notices: Vec<Store<GuardedNotice>>,
 }
 
 impl Stores {
@@ -67,6 +76,24 @@ impl Stores {
     #[must_use]
     pub fn policies(&self) -> Vec<Arc<GuardedPolicy>> {
         self.policies.iter().flat_map(Store::state).collect()
+    }
+
+    /// Every source.
+    #[must_use]
+    pub fn sources(&self) -> Vec<Arc<GuardedSource>> {
+        self.sources.iter().flat_map(Store::state).collect()
+    }
+
+    /// Every activity.
+    #[must_use]
+    pub fn activities(&self) -> Vec<Arc<GuardedActivity>> {
+        self.activities.iter().flat_map(Store::state).collect()
+    }
+
+    /// Every notice.
+    #[must_use]
+    pub fn notices(&self) -> Vec<Arc<GuardedNotice>> {
+        self.notices.iter().flat_map(Store::state).collect()
     }
 
     /// The `DataSource` of a name, if it is there and readable.

@@ -110,19 +110,25 @@ fn container(pod: &Pod) -> Option<&ContainerStatus> {
     pod.status.as_ref()?.container_statuses.as_ref()?.first()
 }
 
-fn ended_at(pod: &Pod) -> Option<Timestamp> {
+/// When a pod's container ended.
+pub fn ended_at(pod: &Pod) -> Option<Timestamp> {
     let terminated = container(pod)?.state.as_ref()?.terminated.as_ref()?;
     terminated.finished_at.as_ref().map(|time| time.0)
 }
 
 /// The report of a pod and its SHA-256.
 fn report(pod: &Pod) -> Option<(WorkReport, String)> {
-    let text = container(pod)?.state.as_ref()?.terminated.as_ref()?.message.as_ref()?;
+    let text = termination_message(pod)?;
     Some((parse_termination_message(text)?, hash::sha256(text.as_bytes())))
 }
 
+/// What a pod's container left when it ended. It is to be read by a parser of ours, and discarded where that fails.
+pub fn termination_message(pod: &Pod) -> Option<&String> {
+    container(pod)?.state.as_ref()?.terminated.as_ref()?.message.as_ref()
+}
+
 /// Why a pod ended, in a word of Kubernetes.
-fn pod_cause(pod: &Pod) -> Option<String> {
+pub fn pod_cause(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let of_container = container(pod)
         .and_then(|container| container.state.as_ref()?.terminated.as_ref()?.reason.clone())

@@ -19,6 +19,7 @@ pub mod settings;
 pub mod sharing;
 pub mod status;
 pub mod steps;
+pub mod survey;
 pub mod transitions;
 pub mod validate;
 pub mod validated;

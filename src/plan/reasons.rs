@@ -119,3 +119,5 @@ pub const SURVEY_DONE: &str = "SurveyDone";
 pub const NO_SURVEY: &str = "NoSurvey";
 /// The last survey is longer ago than the schedule allows.
 pub const SURVEY_OVERDUE: &str = "SurveyOverdue";
+/// The namespace has no activity.
+pub const NO_ACTIVITY: &str = "NoActivity";

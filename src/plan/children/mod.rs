@@ -3,8 +3,8 @@
 mod config_map;
 mod cron_job;
 mod first_look;
-mod network_policy;
-mod pod;
+pub(crate) mod network_policy;
+pub(crate) mod pod;
 
 pub use config_map::config_map;
 pub use cron_job::cron_job;

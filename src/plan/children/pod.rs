@@ -10,6 +10,8 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
 use super::run_metadata;
 use crate::contract::{CA_PATH, CREDENTIALS_DIRECTORY, EXIT_CONFIGURATION, PLAN_PATH, STOP_CONFIG_MAP, STOP_DIRECTORY};
 use crate::plan::naming;
@@ -23,10 +25,39 @@ const USER: i64 = 65_532;
 /// Tries after the first for faults that may pass.
 const BACKOFF_LIMIT: i32 = 2;
 
-/// The Job of a run.
+/// What differs between the runs of workers.
+pub(crate) struct Run<'a> {
+    /// Longest duration, in seconds.
+    pub active_deadline_seconds: i64,
+    /// Labels and annotations of the pod.
+    pub metadata: ObjectMeta,
+    /// Name of the `ConfigMap` with the plan.
+    pub config_map: String,
+    /// Name of the Secret with the credentials of the store.
+    pub credentials_secret: &'a str,
+    /// Name and key of the Secret with the certificate authority of the store.
+    pub ca_secret: Option<&'a (String, String)>,
+    /// Arguments of the program.
+    pub arguments: &'a [&'a str],
+}
+
+/// The Job of a sweep.
 pub(super) fn job_spec(planned: &Planned, settings: &WorkerSettings, arguments: &[&str]) -> JobSpec {
+    let run = Run {
+        active_deadline_seconds: planned.validated.active_deadline_seconds,
+        metadata: run_metadata(planned),
+        config_map: naming::config_map(&planned.validated.name, &planned.plan_hash),
+        credentials_secret: &planned.validated.credentials_secret,
+        ca_secret: planned.validated.store.ca_secret.as_ref(),
+        arguments,
+    };
+    run_spec(&run, settings)
+}
+
+/// The Job of any run.
+pub(crate) fn run_spec(run: &Run<'_>, settings: &WorkerSettings) -> JobSpec {
     JobSpec {
-        active_deadline_seconds: Some(planned.validated.active_deadline_seconds),
+        active_deadline_seconds: Some(run.active_deadline_seconds),
         backoff_limit: Some(BACKOFF_LIMIT),
         pod_failure_policy: Some(PodFailurePolicy {
             rules: vec![PodFailurePolicyRule {
@@ -40,15 +71,15 @@ pub(super) fn job_spec(planned: &Planned, settings: &WorkerSettings, arguments: 
             }],
         }),
         template: PodTemplateSpec {
-            metadata: Some(run_metadata(planned)),
-            spec: Some(pod_spec(planned, settings, arguments)),
+            metadata: Some(run.metadata.clone()),
+            spec: Some(pod_spec(run, settings)),
         },
         ..JobSpec::default()
     }
 }
 
-fn pod_spec(planned: &Planned, settings: &WorkerSettings, arguments: &[&str]) -> PodSpec {
-    let volumes = volumes(planned);
+fn pod_spec(run: &Run<'_>, settings: &WorkerSettings) -> PodSpec {
+    let volumes = volumes(run);
     PodSpec {
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
@@ -68,7 +99,7 @@ fn pod_spec(planned: &Planned, settings: &WorkerSettings, arguments: &[&str]) ->
             name: CONTAINER.to_owned(),
             image: Some(settings.image.clone()),
             image_pull_policy: Some(settings.image_pull_policy.clone()),
-            args: Some(arguments.iter().map(|argument| (*argument).to_owned()).collect()),
+            args: Some(run.arguments.iter().map(|argument| (*argument).to_owned()).collect()),
             env: Some(vec![EnvVar {
                 name: "PRIVACY_OPERATOR_RUN".to_owned(),
                 value_from: Some(EnvVarSource {
@@ -116,16 +147,16 @@ fn resources(settings: &WorkerSettings) -> ResourceRequirements {
 
 /// The plan, the credentials, the certificate authority and the stop `ConfigMap`, each with its mount. All but the plan
 /// are optional: the worker says by name what is missing, while a pod would wait without a word.
-fn volumes(planned: &Planned) -> Vec<(Volume, VolumeMount)> {
+fn volumes(run: &Run<'_>) -> Vec<(Volume, VolumeMount)> {
     let plan = Volume {
         name: "plan".to_owned(),
         config_map: Some(ConfigMapVolumeSource {
-            name: naming::config_map(&planned.validated.name, &planned.plan_hash),
+            name: run.config_map.clone(),
             ..ConfigMapVolumeSource::default()
         }),
         ..Volume::default()
     };
-    let credentials = secret("credentials", &planned.validated.credentials_secret, None);
+    let credentials = secret("credentials", run.credentials_secret, None);
     let stop = Volume {
         name: "stop".to_owned(),
         config_map: Some(ConfigMapVolumeSource {
@@ -140,7 +171,7 @@ fn volumes(planned: &Planned) -> Vec<(Volume, VolumeMount)> {
         mounted(credentials, CREDENTIALS_DIRECTORY),
         mounted(stop, STOP_DIRECTORY),
     ];
-    if let Some((name, key)) = &planned.validated.store.ca_secret {
+    if let Some((name, key)) = run.ca_secret {
         let item = KeyToPath {
             key: key.clone(),
             path: file_name(CA_PATH).to_owned(),
