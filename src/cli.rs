@@ -1,9 +1,11 @@
 //! Arguments -> settings -> one of the programs.
 
 mod discover;
+mod files;
 mod grants;
 mod operator;
 mod output;
+mod register;
 mod worker;
 
 use std::process::ExitCode;
@@ -32,6 +34,8 @@ enum Program {
     Discover(discover::Arguments),
     /// Print the SQL of exactly the role that the policies in the files need.
     Grants(grants::Arguments),
+    /// Print the record of processing activities (Art. 30 GDPR), from files or from the cluster.
+    Register(register::Arguments),
 }
 
 /// Runs the program that the arguments name.
@@ -43,6 +47,7 @@ pub fn main() -> ExitCode {
         Program::Worker(arguments) => worker::main(arguments),
         Program::Discover(arguments) => discover::run(arguments),
         Program::Grants(arguments) => grants::run(&arguments),
+        Program::Register(arguments) => register::run(&arguments),
     }
 }
 
