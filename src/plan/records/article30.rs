@@ -3,8 +3,7 @@
 use jiff::Span;
 use jiff::civil::Date;
 
-use super::reasons as found;
-use super::{Inputs, date};
+use super::{Inputs, date, found};
 use crate::api::findings::Finding;
 use crate::api::processing_activity::{LegalBasisKind, ProcessingActivitySpec, Review, Role};
 use crate::domain::period::Period;

@@ -4,8 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 
 use super::access::Readers;
-use super::reasons as found;
-use super::{Inputs, Observed};
+use super::{Inputs, Observed, found};
 use crate::api::data_source::{Dataset, HashedColumn, SurveyStatus, TlsMode};
 use crate::api::findings::{Finding, ObservedLine};
 use crate::api::measures::{HashedField, Measure, MeasureKind, Protected};

@@ -3,9 +3,9 @@
 pub mod access;
 pub mod article30;
 pub mod countries;
+pub mod found;
 pub mod measures;
 pub mod notice;
-pub mod reasons;
 pub mod recipients;
 pub mod retention;
 pub mod status;
@@ -139,7 +139,7 @@ fn date(text: Option<&str>, field: &str, findings: &mut Vec<Finding>) -> Option<
     match text.parse() {
         Ok(date) => Some(date),
         Err(_) => {
-            findings.push(reasons::INVALID_DATE.at(field, format!("`{text}` is no day of the calendar")));
+            findings.push(found::INVALID_DATE.at(field, format!("`{text}` is no day of the calendar")));
             None
         }
     }

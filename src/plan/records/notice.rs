@@ -1,7 +1,6 @@
 //! An activity held against its notice, and the notice against the law.
 
-use super::reasons as found;
-use super::{Inputs, article30, countries, covers, date, sorted};
+use super::{Inputs, article30, countries, covers, date, found, sorted};
 use crate::api::findings::Finding;
 use crate::api::privacy_notice::ProhibitionKind;
 use crate::api::processing_activity::{LegalBasisKind, ProcessingActivitySpec, StoredBy};

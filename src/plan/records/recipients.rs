@@ -1,7 +1,6 @@
 //! Recipients, the agreements with them, and transfers to third countries.
 
-use super::reasons as found;
-use super::{Inputs, countries, covers, date};
+use super::{Inputs, countries, covers, date, found};
 use crate::api::findings::{Finding, Severity};
 use crate::api::processing_activity::{
     AgreementType, ProcessingActivitySpec, Recipient, RecipientRole, Transfer, TransferMechanism,

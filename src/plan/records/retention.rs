@@ -1,7 +1,6 @@
 //! Time limits: whether each category has one, whether the rule behind it keeps its promise, and what backups add.
 
-use super::reasons as found;
-use super::{Inputs, Observed, covers};
+use super::{Inputs, Observed, covers, found};
 use crate::api::data_retention_policy::{Bound, Mode, RetentionRule};
 use crate::api::data_source::{Backups, Dataset};
 use crate::api::findings::{Finding, ObservedLine};

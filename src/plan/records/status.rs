@@ -1,7 +1,7 @@
 //! The status of activities and notices.
 
 use super::notice::{disclosure_hash, of_notice};
-use super::{Inputs, findings, measures, reasons as found, retention};
+use super::{Inputs, findings, found, measures, retention};
 use crate::api::activity_status::{Disclosed, ProcessingActivityStatus};
 use crate::api::findings::{Finding, ObservedLine, Severity};
 use crate::api::privacy_notice::PrivacyNoticeStatus;

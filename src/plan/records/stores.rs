@@ -2,8 +2,7 @@
 
 use kube::ResourceExt as _;
 
-use super::reasons as found;
-use super::{Inputs, covers, sorted};
+use super::{Inputs, covers, found, sorted};
 use crate::api::findings::Finding;
 use crate::api::{DataSource, ProcessingActivity};
 
