@@ -99,16 +99,41 @@ pub struct SurveyReport {
     pub problem: Option<Problem>,
 }
 
-/// Names, as many as fit, and how many there are.
+/// Names, as many as fit, and how many there are. On the wire a number, or a number with names: there may be many.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "NamesForm", into = "NamesForm")]
 pub struct Names {
     /// How many there are.
-    #[serde(rename = "n", default)]
     pub count: i64,
     /// The first of them.
-    #[serde(rename = "l", default, skip_serializing_if = "Vec::is_empty")]
     pub list: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum NamesForm {
+    Count(i64),
+    Listed(i64, Vec<String>),
+}
+
+impl From<NamesForm> for Names {
+    fn from(form: NamesForm) -> Self {
+        let (count, list) = match form {
+            NamesForm::Count(count) => (count, Vec::new()),
+            NamesForm::Listed(count, list) => (count, list),
+        };
+        Self { count, list }
+    }
+}
+
+impl From<Names> for NamesForm {
+    fn from(names: Names) -> Self {
+        if names.list.is_empty() {
+            Self::Count(names.count)
+        } else {
+            Self::Listed(names.count, names.list)
+        }
+    }
 }
 
 impl Names {

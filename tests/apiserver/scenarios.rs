@@ -82,6 +82,7 @@ impl World {
             stores: Stores {
                 policies: vec![policies],
                 sources: vec![sources],
+                ..Stores::default()
             },
             health: Arc::default(),
             may_write: Arc::new(|| true),

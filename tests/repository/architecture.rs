@@ -46,6 +46,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/api", IMPURE),
     ("src/domain", IMPURE),
     ("src/plan", IMPURE),
+    ("src/register", IMPURE),
     ("src/contract.rs", IMPURE),
     ("src/report.rs", IMPURE),
     ("src/controller", &["crate::worker", "tokio_postgres"]),
