@@ -6,6 +6,7 @@ mod grants;
 mod operator;
 mod output;
 mod register;
+mod run;
 mod worker;
 
 use std::process::ExitCode;
@@ -32,6 +33,8 @@ enum Program {
     Worker(worker::Arguments),
     /// Print a first `DataSource` and policy from the catalogue of a live database.
     Discover(discover::Arguments),
+    /// Run a policy of files against its store, without a cluster.
+    Run(run::Arguments),
     /// Print the SQL of exactly the role that the policies in the files need.
     Grants(grants::Arguments),
     /// Print the record of processing activities (Art. 30 GDPR), from files or from the cluster.
@@ -46,6 +49,7 @@ pub fn main() -> ExitCode {
         Program::Operator(arguments) => operator::run(arguments),
         Program::Worker(arguments) => worker::main(arguments),
         Program::Discover(arguments) => discover::run(arguments),
+        Program::Run(arguments) => run::run(&arguments, crate::clock::now),
         Program::Grants(arguments) => grants::run(&arguments),
         Program::Register(arguments) => register::run(&arguments),
     }

@@ -5,6 +5,7 @@
 
 pub mod export;
 pub mod survey;
+pub mod progress;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::files::{ReadFileError, read};
+use super::files::{FileError, read_manifests};
 use super::output::print;
 use crate::domain::comment::single_line;
 use crate::grants::{GrantsError, grants};
@@ -27,7 +27,7 @@ pub struct Arguments {
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]
-    Files(#[from] ReadFileError),
+    File(#[from] FileError),
     #[error(transparent)]
     Grants(#[from] GrantsError),
 }
@@ -49,6 +49,6 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn sql(arguments: &Arguments) -> Result<crate::grants::Grants, Error> {
-    let manifests = read(&arguments.files)?;
+    let manifests = read_manifests(&arguments.files)?;
     Ok(grants(&manifests, &arguments.role, arguments.data_source.as_deref())?)
 }

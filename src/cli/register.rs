@@ -7,7 +7,7 @@ use kube::api::{Api, ListParams};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 
-use super::files::{ReadFileError, read};
+use super::files::{FileError, read_manifests};
 use super::output::print;
 use crate::domain::comment::single_line;
 use crate::grants::manifests::Located;
@@ -57,7 +57,7 @@ enum Words {
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]
-    Files(#[from] ReadFileError),
+    Files(#[from] FileError),
     #[error("there is no PrivacyNotice and no ProcessingActivity {0}")]
     Nothing(String),
     #[error("the cluster cannot be reached: {0}; name files, or set KUBECONFIG")]
@@ -107,7 +107,7 @@ fn from_files(files: &[PathBuf]) -> Result<Objects, Error> {
     fn objects<T>(located: Vec<Located<T>>) -> Vec<T> {
         located.into_iter().map(|located| located.object).collect()
     }
-    let manifests = read(files)?;
+    let manifests = read_manifests(files)?;
     for remark in &manifests.ignored {
         eprintln!("note: {}", single_line(remark));
     }

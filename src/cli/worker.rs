@@ -1,9 +1,12 @@
 //! `privacy-operator worker`: executes a work plan.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::contract;
+use crate::contract::progress::PROGRESS_PORT;
+use crate::http;
 use crate::worker::{self, Settings};
 
 /// Execute a work plan against its store. Started by the CronJobs and Jobs that the operator makes.
@@ -37,6 +40,10 @@ pub struct Arguments {
     #[arg(long, global = true, env = "PRIVACY_OPERATOR_RUN", default_value = "by-hand")]
     run: String,
 
+    /// Where the run tells how far it is. When the port cannot be opened the run goes on without.
+    #[arg(long, default_value_t = progress_address())]
+    progress_address: SocketAddr,
+
     /// Count only and write nothing, whatever the plan says.
     #[arg(long)]
     observe: bool,
@@ -47,6 +54,10 @@ pub struct Arguments {
 enum Task {
     /// Look whether the declaration of a store is still true. Writes nothing.
     Survey,
+}
+
+fn progress_address() -> SocketAddr {
+    SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, PROGRESS_PORT))
 }
 
 /// Runs the worker on one thread: it waits for the store nearly all of the time.
@@ -69,7 +80,15 @@ pub fn main(arguments: Arguments) -> ExitCode {
         observe: arguments.observe,
     };
     match arguments.task {
-        None => runtime.block_on(worker::main(settings, crate::clock::now)),
+        None => runtime.block_on(sweep(settings, arguments.progress_address)),
         Some(Task::Survey) => runtime.block_on(worker::source_survey::main(settings, crate::clock::now)),
     }
+}
+
+async fn sweep(settings: Settings, progress_address: SocketAddr) -> ExitCode {
+    let listener = http::bind(progress_address).await;
+    if let Err(error) = &listener {
+        tracing::warn!(%error, address = %progress_address, "progress is not told");
+    }
+    worker::main(settings, listener.ok(), crate::clock::now).await
 }

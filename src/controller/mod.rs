@@ -12,6 +12,7 @@ mod jobs;
 mod observe;
 pub mod privacy_notice;
 pub mod processing_activity;
+pub mod progress;
 pub mod readiness;
 mod records;
 mod run;

@@ -104,6 +104,7 @@ impl World {
                 cpu_limit: String::new(),
                 memory_request: "32Mi".to_owned(),
                 memory_limit: "64Mi".to_owned(),
+                operator_namespace: "privacy-operator".to_owned(),
             },
             metrics: Arc::new(Metrics::new(now)),
             stores: Stores {

@@ -71,7 +71,7 @@ pub fn network_policy(source: &DataSource, planned: &PlannedSurvey) -> Option<Ne
     // The rule is the same whatever the plan.
     metadata.labels.get_or_insert_default().remove(naming::LABEL_PLAN);
     let label = (naming::LABEL_SOURCE, naming::label_value(&source.name_any()));
-    only_to_the_store(metadata, label, source)
+    only_to_the_store(metadata, label, source, None)
 }
 
 fn job_spec(source: &DataSource, planned: &PlannedSurvey, settings: &WorkerSettings) -> JobSpec {
