@@ -4,8 +4,8 @@
 //! Both are versioned. A worker refuses a plan of another version; the operator discards a report that is not one.
 
 pub mod export;
-pub mod survey;
 pub mod progress;
+pub mod survey;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -200,7 +200,11 @@ fn the_operator_may_start_its_workers() {
         json!(["worker", "--observe"]),
     );
     assert_eq!(refusal(OPERATOR, &first_look), None);
-    let survey = with(&job(), "/spec/template/spec/containers/0/args", json!(["worker", "survey"]));
+    let survey = with(
+        &job(),
+        "/spec/template/spec/containers/0/args",
+        json!(["worker", "survey"]),
+    );
     assert_eq!(refusal(OPERATOR, &survey), None);
 }
 

@@ -89,6 +89,7 @@ fn readable<K>(objects: &[Arc<Guarded<K>>]) -> Vec<&K> {
 }
 
 /// Whether a measure claims that Secrets are encrypted in etcd.
+#[must_use]
 pub fn asks_for_encryption(activity: &ProcessingActivity) -> bool {
     activity.spec.measures.iter().any(|measure| {
         measure.kind == MeasureKind::EncryptionAtRest && measure.of == Some(Protected::KubernetesSecrets)

@@ -1,5 +1,7 @@
 //! The lines of one activity.
 
+use std::fmt::Write as _;
+
 use kube::ResourceExt as _;
 
 use super::words::{self, Heading};
@@ -155,10 +157,11 @@ impl Material<'_> {
                 .and_then(|id| id.rsplit('-').next())
                 .unwrap_or_default()
                 .to_owned();
-            text.push_str(&format!(
+            let _ = write!(
+                text,
                 "; {} ({letter})",
                 self.pick("special category, Art. 9(2)", "besondere Kategorie, Art. 9 Abs. 2")
-            ));
+            );
         }
         match category.required {
             Some(true) => text.push_str(self.pick("; must be given", "; muss angegeben werden")),
@@ -166,7 +169,7 @@ impl Material<'_> {
             None => {}
         }
         if let Some(consequence) = &category.consequence {
-            text.push_str(&format!(" ({consequence})"));
+            let _ = write!(text, " ({consequence})");
         }
         text
     }
@@ -281,7 +284,7 @@ impl Material<'_> {
             (self.pick("since ", "seit "), &transfer.active_from),
         ] {
             if let Some(part) = part {
-                text.push_str(&format!("; {label}{part}"));
+                let _ = write!(text, "; {label}{part}");
             }
         }
         if transfer.occasional {

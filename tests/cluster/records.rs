@@ -49,7 +49,11 @@ fn activity(place: &Place) -> Value {
 fn wait(place: &Place, kind: &str, name: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     wait_for(
         what,
-        || place.get(kind, name).map_or_else(|| "nothing".to_owned(), |object| object["status"].to_string()),
+        || {
+            place
+                .get(kind, name)
+                .map_or_else(|| "nothing".to_owned(), |object| object["status"].to_string())
+        },
         || place.get(kind, name).filter(|object| wanted(object)),
     )
 }
@@ -77,7 +81,9 @@ fn what_a_record_claims_is_seen_and_what_changes_is_noticed() {
     }
 
     // The survey looks at once, and the record shows what it saw. The policy only counts, and rows are overdue.
-    let surveyed = wait(&place, "dsrc", "db", "the survey", |source| is(source, "Surveyed", "True"));
+    let surveyed = wait(&place, "dsrc", "db", "the survey", |source| {
+        is(source, "Surveyed", "True")
+    });
     assert!(is(&surveyed, "SchemaDrift", "False"), "{}", surveyed["status"]);
     assert!(is(&surveyed, "Recorded", "True"), "{}", surveyed["status"]);
     assert_eq!(surveyed["status"]["survey"]["datasets"][0]["rows"], 30);
@@ -113,7 +119,9 @@ fn what_a_record_claims_is_seen_and_what_changes_is_noticed() {
     // A column comes, and a password is hashed; the next survey sees both.
     place.sql("ALTER TABLE logs ADD COLUMN phone text; UPDATE users SET password_hash = '$2b$10$' || repeat('B', 53) WHERE id = 2;");
     place.kubectl(&["create", "job", "survey-now", "--from=cronjob/dsrc-db"]);
-    let drifted = wait(&place, "dsrc", "db", "the drift", |source| is(source, "SchemaDrift", "True"));
+    let drifted = wait(&place, "dsrc", "db", "the drift", |source| {
+        is(source, "SchemaDrift", "True")
+    });
     let said = condition(&drifted, "SchemaDrift").unwrap();
     assert_eq!(said["reason"], "Undeclared");
     assert!(said["message"].as_str().unwrap().contains("logs (phone)"), "{said}");
@@ -137,7 +145,9 @@ fn what_a_record_claims_is_seen_and_what_changes_is_noticed() {
         assert!(!everything.contains("canary-9c1e"), "{kind}");
     }
     kubectl(&["delete", "privacynotice", &place.namespace]);
-    let without = wait(&place, "pa", "web-logs", "the notice to be missed", |activity| is(activity, "Ready", "False"));
+    let without = wait(&place, "pa", "web-logs", "the notice to be missed", |activity| {
+        is(activity, "Ready", "False")
+    });
     assert_eq!(condition(&without, "Ready").unwrap()["reason"], "UnknownNotice");
 }
 
@@ -146,16 +156,36 @@ fn what_contradicts_itself_in_a_record_is_refused_with_the_field() {
     let _guard = together();
     let place = Place::new("bad-records", "SELECT 1;");
     for (path, value, said) in [
-        ("/spec/onBehalfOf", json!([{"name": "Client"}]), "spec.onBehalfOf goes only with role Processor"),
-        ("/spec/jointControllers", json!([{"name": "Sister"}]), "spec.jointControllers goes only with role"),
-        ("/spec/retention/0/stated", json!({"text": "x", "storedBy": "Device"}), "exactly one of ruleRef"),
+        (
+            "/spec/onBehalfOf",
+            json!([{"name": "Client"}]),
+            "spec.onBehalfOf goes only with role Processor",
+        ),
+        (
+            "/spec/jointControllers",
+            json!([{"name": "Sister"}]),
+            "spec.jointControllers goes only with role",
+        ),
+        (
+            "/spec/retention/0/stated",
+            json!({"text": "x", "storedBy": "Device"}),
+            "exactly one of ruleRef",
+        ),
         ("/spec/measures/0/of", Value::Null, "of says what is encrypted"),
         ("/spec/measures/0/of", json!("Backup"), "EncryptionInTransit takes of"),
         ("/spec/measures/1/fields", Value::Null, "fields name the hashed columns"),
-        ("/spec/measures/3/secrets", Value::Null, "secrets go with the kind AccessControl"),
+        (
+            "/spec/measures/3/secrets",
+            Value::Null,
+            "secrets go with the kind AccessControl",
+        ),
         ("/spec/measures/0/kind", json!("Described"), "of says what is encrypted"),
         ("/spec/purposes/0/key", json!("Not A Key"), "spec.purposes[0].key"),
-        ("/spec/review", json!({"every": "P1Y", "lastOn": "soon"}), "spec.review.lastOn"),
+        (
+            "/spec/review",
+            json!({"every": "P1Y", "lastOn": "soon"}),
+            "spec.review.lastOn",
+        ),
     ] {
         let mut wrong = activity(&place);
         let (parent, last) = path.rsplit_once('/').unwrap();
@@ -170,7 +200,13 @@ fn what_contradicts_itself_in_a_record_is_refused_with_the_field() {
         assert!(output.err.contains(said), "{path}: {}", output.err);
     }
     // Every example is taken as it is.
-    for company in ["kubermatic", "ranching-farm", "banzai-cloud", "cloudwerk", "kirim-email"] {
+    for company in [
+        "kubermatic",
+        "ranching-farm",
+        "banzai-cloud",
+        "cloudwerk",
+        "kirim-email",
+    ] {
         for file in ["notice", "activities"] {
             let file = format!("examples/{company}/{file}.yaml");
             let namespace = ["create", "namespace", company];

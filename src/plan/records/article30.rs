@@ -185,7 +185,7 @@ fn overdue(review: &Review, introduced: Option<Date>, today: Date) -> Vec<Findin
             "the record was never reviewed, and the day on which it began is not known",
         )),
         (Some(_), Some(due)) if due < today => {
-            findings.push(found::REVIEW_OVERDUE.at("spec.review.lastOn", format!("the review was due on {due}")))
+            findings.push(found::REVIEW_OVERDUE.at("spec.review.lastOn", format!("the review was due on {due}")));
         }
         _ => {}
     }

@@ -159,23 +159,29 @@ fn of_measure(inputs: &Inputs<'_>, measure: &Measure) -> Observed {
                 return Observed::unknown("NoDataSource", text);
             }
             worst(
-                sources
+                &sources
                     .into_iter()
                     .map(|source| in_transit(source, inputs.now))
-                    .collect(),
+                    .collect::<Vec<_>>(),
             )
         }
         (MeasureKind::EncryptionInTransit, _) => Observed::unknown(
             "Recorded",
             "the way between people and the platform cannot be seen from here; it is written down and checked by nothing",
         ),
-        (MeasureKind::PasswordHashing, _) => worst(measure.fields.iter().map(|field| hashed(inputs, field)).collect()),
+        (MeasureKind::PasswordHashing, _) => worst(
+            &measure
+                .fields
+                .iter()
+                .map(|field| hashed(inputs, field))
+                .collect::<Vec<_>>(),
+        ),
         (MeasureKind::AccessControl, _) => worst(
-            measure
+            &measure
                 .secrets
                 .iter()
                 .map(|secret| readable(inputs, measure, secret))
-                .collect(),
+                .collect::<Vec<_>>(),
         ),
         (MeasureKind::Described, _) => {
             Observed::unknown("Recorded", "a measure in words is written down and checked by nothing")
@@ -184,7 +190,7 @@ fn of_measure(inputs: &Inputs<'_>, measure: &Measure) -> Observed {
 }
 
 /// Of several observations: all messages, and the worst truth with its reason.
-fn worst(all: Vec<Observed>) -> Observed {
+fn worst(all: &[Observed]) -> Observed {
     let rank = |truth: Truth| match truth {
         Truth::False => 0,
         Truth::Unknown => 1,
@@ -293,7 +299,7 @@ fn hashed(inputs: &Inputs<'_>, field: &HashedField) -> Observed {
         return Observed::unknown(found::UNKNOWN_DATASET.word, format!("{place} is not declared"));
     }
     worst(
-        holders
+        &holders
             .into_iter()
             .map(|(source, _)| match survey(source, inputs.now) {
                 Ok(survey) => {
@@ -306,7 +312,7 @@ fn hashed(inputs: &Inputs<'_>, field: &HashedField) -> Observed {
                 }
                 Err(why) => why,
             })
-            .collect(),
+            .collect::<Vec<_>>(),
     )
 }
 
