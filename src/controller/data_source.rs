@@ -11,8 +11,9 @@ use super::context::{GuardedActivity, GuardedPolicy, GuardedSource};
 use super::status::write;
 use super::{Context, Error, surveys};
 use crate::api::{DataRetentionPolicy, DataSource, ProcessingActivity};
-use crate::plan::conditions::source_status_unchanged;
+use crate::plan::conditions::{find, source_status_unchanged};
 use crate::plan::data_source::{Inputs, status};
+use crate::plan::reasons;
 use crate::plan::survey::plan;
 
 /// With a survey under way or expected, its end is seen by the watch of its Job; this is for a watch that missed it.
@@ -37,7 +38,9 @@ pub async fn reconcile(source: Arc<GuardedSource>, context: Arc<Context>) -> Res
     // 2. plan (pure)
     let planned = plan(source, &activities);
     // 3. look at what is live, and apply (client). Without a survey, now or before, nothing is asked.
-    let had_one = source.status.as_ref().is_some_and(|status| status.survey.is_some());
+    let had_one = source.status.as_ref().is_some_and(|status| {
+        find(&status.conditions, reasons::SURVEYED).is_some_and(|condition| condition.reason != reasons::NO_SURVEY)
+    });
     let (mut finished, mut blocked) = (Vec::new(), None);
     if source.spec.survey.is_some() || had_one {
         let live = surveys::read(&context, source).await?;

@@ -272,6 +272,21 @@ async fn without_a_survey_its_children_go() {
 }
 
 #[tokio::test]
+async fn a_survey_that_is_given_up_before_its_first_report_leaves_nothing_behind() {
+    let world = World::new();
+    world.source().await;
+    world.edit(SOURCE, |source| {
+        source["spec"].as_object_mut().unwrap().remove("survey");
+    });
+    let writes = world.source().await;
+    assert_eq!(
+        kinds(&writes),
+        ["DELETE cronjobs", "DELETE jobs", "DELETE configmaps", "PATCH status"]
+    );
+    assert!(world.source().await.is_empty());
+}
+
+#[tokio::test]
 async fn an_object_of_somebody_else_is_not_touched_and_is_named() {
     let world = World::new();
     world.0.put(
