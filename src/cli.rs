@@ -5,6 +5,7 @@ mod files;
 mod grants;
 mod operator;
 mod output;
+mod register;
 mod run;
 mod worker;
 
@@ -36,6 +37,8 @@ enum Program {
     Run(run::Arguments),
     /// Print the SQL of exactly the role that the policies in the files need.
     Grants(grants::Arguments),
+    /// Print the record of processing activities (Art. 30 GDPR), from files or from the cluster.
+    Register(register::Arguments),
 }
 
 /// Runs the program that the arguments name.
@@ -48,6 +51,7 @@ pub fn main() -> ExitCode {
         Program::Discover(arguments) => discover::run(arguments),
         Program::Run(arguments) => run::run(&arguments, crate::clock::now),
         Program::Grants(arguments) => grants::run(&arguments),
+        Program::Register(arguments) => register::run(&arguments),
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod export;
 pub mod progress;
+pub mod survey;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -11,6 +11,7 @@ mod http;
 mod lease;
 pub mod metrics;
 pub mod plan;
+pub mod register;
 mod report;
 mod telemetry;
 pub mod worker;

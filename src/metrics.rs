@@ -4,6 +4,7 @@
 //! series of a deleted policy vanish with it. Only what has no place in a status is counted here.
 
 mod exports;
+mod records;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -200,6 +201,7 @@ const RULE_GAUGES: [RuleGauge; 4] = [
 impl Collector for Policies {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let stores = self.stores.read().unwrap_or_else(PoisonError::into_inner).clone();
+        records::encode(&stores, &mut encoder)?;
         let guarded = stores.policies();
         let policies: Vec<&DataRetentionPolicy> = guarded.iter().filter_map(|policy| policy.0.as_ref().ok()).collect();
         if policies.is_empty() {

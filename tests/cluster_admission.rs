@@ -333,6 +333,12 @@ fn a_rights_policy_names_only_secrets_that_its_author_may_read() {
         json!([{"right": "Access", "max": 1, "window": "P1Y", "onExceed": "Refuse"}]),
     );
     assert!(refusal(AUTHOR, &refused).unwrap().contains("under the GDPR"));
+    let survey = with(
+        &job(),
+        "/spec/template/spec/containers/0/args",
+        json!(["worker", "survey"]),
+    );
+    assert_eq!(refusal(OPERATOR, &survey), None);
 }
 
 #[test]

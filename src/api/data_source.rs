@@ -149,6 +149,12 @@ pub struct Survey {
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: String,
 
+    /// Tables in the schemas of the datasets that somebody has looked at and found to hold no personal data, as
+    /// `schema.table`. Every other table there that no dataset names is told as drift.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 512), inner(length(min = 3, max = 264)))]
+    pub without_personal_data: Vec<String>,
+
     /// Lets the survey rest.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
@@ -394,7 +400,7 @@ pub struct SurveyStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub datasets: Vec<SurveyedDataset>,
 
-    /// Tables in the schemas of declared ones that no dataset names, at most 64.
+    /// Tables in the schemas of declared ones that neither a dataset nor `withoutPersonalData` names, at most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undeclared_tables: Vec<String>,
 
@@ -411,6 +417,17 @@ pub struct SurveyStatus {
     pub problem: Option<super::status::ProblemStatus>,
 }
 
+impl SurveyStatus {
+    /// Whether the survey got as far as to say something about the store: it reported, and it was not a plan or a
+    /// Secret that kept it from connecting.
+    #[must_use]
+    pub fn tells_of_the_store(&self) -> bool {
+        self.problem
+            .as_ref()
+            .is_none_or(|problem| !matches!(problem.reason.as_str(), "NoReport" | "InvalidPlan" | "MissingSecret"))
+    }
+}
+
 /// A dataset as a survey found it.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -425,7 +442,7 @@ pub struct SurveyedDataset {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<i64>,
 
-    /// Columns of the table that the dataset does not list, at most 32.
+    /// Columns of the table that the dataset does not name, at most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undeclared_columns: Vec<String>,
 
@@ -433,9 +450,13 @@ pub struct SurveyedDataset {
     #[serde(default)]
     pub undeclared_columns_count: i64,
 
-    /// Columns that the dataset lists and the table does not have.
+    /// Columns that the dataset names and the table does not have, at most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vanished_columns: Vec<String>,
+
+    /// Number of all such columns.
+    #[serde(default)]
+    pub vanished_columns_count: i64,
 }
 
 /// A column that is claimed to hold hashes of passwords, as a survey found it.

@@ -9,6 +9,7 @@
 )]
 
 pub mod activity_status;
+pub mod cluster_encryption;
 pub mod common;
 pub mod data_retention_policy;
 pub mod data_source;
@@ -22,6 +23,7 @@ pub mod recipients;
 pub mod status;
 pub mod subject_rights_policy;
 
+pub use cluster_encryption::{ClusterEncryption, ClusterEncryptionSpec};
 pub use common::{SecretKeyReference, SecretReference};
 pub use data_retention_policy::{DataRetentionPolicy, DataRetentionPolicySpec};
 pub use data_source::{DataSource, DataSourceSpec};
@@ -50,6 +52,7 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
         DataRetentionPolicy::crd(),
         SubjectRightsPolicy::crd(),
         ExportRequest::crd(),
+        ClusterEncryption::crd(),
         ProcessingActivity::crd(),
         PrivacyNotice::crd(),
     ]

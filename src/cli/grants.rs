@@ -11,7 +11,7 @@ use crate::grants::{GrantsError, grants};
 /// Arguments of `grants`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// YAML files with `DataSource` and `DataRetentionPolicy` objects, in any order; `-` reads standard input.
+    /// YAML files with `DataSource`, `DataRetentionPolicy` and `ProcessingActivity` objects, in any order; `-` reads standard input.
     #[arg(required = true, value_name = "FILES")]
     files: Vec<PathBuf>,
 

@@ -1,4 +1,5 @@
-//! `privacy-operator worker`: executes a work plan; with `export`, `identify` or `expire` a plan about one person.
+//! `privacy-operator worker`: executes a work plan; with `survey` a look at a store, with `export`, `identify` or
+//! `expire` a plan about one person.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,9 +18,25 @@ use crate::worker::{self, Settings, export};
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
+    /// What to do; absent: sweep.
     #[command(subcommand)]
     program: Option<Program>,
 
+    #[command(flatten)]
+    store: OneStore,
+
+    /// Where the run tells how far it is. When the port cannot be opened the run goes on without.
+    #[arg(long, default_value_t = progress_address())]
+    progress_address: SocketAddr,
+
+    /// Count only and write nothing, whatever the plan says.
+    #[arg(long)]
+    observe: bool,
+}
+
+/// Where the files of a plan about one store are.
+#[derive(clap::Args)]
+struct OneStore {
     /// The work plan.
     #[arg(long, default_value = contract::PLAN_PATH)]
     plan: PathBuf,
@@ -43,18 +60,27 @@ pub struct Arguments {
     /// Name of the run, for the ledger and the server's list of sessions.
     #[arg(long, env = "PRIVACY_OPERATOR_RUN", default_value = "by-hand")]
     run: String,
-
-    /// Where the run tells how far it is. When the port cannot be opened the run goes on without.
-    #[arg(long, default_value_t = progress_address())]
-    progress_address: SocketAddr,
-
-    /// Count only and write nothing, whatever the plan says.
-    #[arg(long)]
-    observe: bool,
 }
 
+impl OneStore {
+    fn settings(self, observe: bool) -> Settings {
+        Settings {
+            plan: self.plan,
+            credentials: self.credentials,
+            ca: self.ca,
+            stop: self.stop,
+            termination_message: Some(self.termination_message),
+            run: self.run,
+            observe,
+        }
+    }
+}
+
+/// What a worker can do besides sweeping.
 #[derive(Subcommand)]
 enum Program {
+    /// Look whether the declaration of a store is still true. Writes nothing.
+    Survey(OneStore),
     /// Put one person's data into a sealed archive.
     Export(OnePerson),
     /// Find out who a request is about, as a keyed hash.
@@ -145,6 +171,9 @@ pub fn main(arguments: Arguments) -> ExitCode {
         }
     };
     match arguments.program {
+        Some(Program::Survey(store)) => {
+            runtime.block_on(worker::source_survey::main(store.settings(true), crate::clock::now))
+        }
         Some(Program::Export(arguments)) => runtime.block_on(async {
             let listener = listener(arguments.progress_address).await;
             export::main(arguments.settings(), listener, crate::clock::now).await
@@ -153,15 +182,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
         Some(Program::Expire(arguments)) => runtime.block_on(export::expire_main(arguments.settings())),
         None => runtime.block_on(async {
             let listener = listener(arguments.progress_address).await;
-            let settings = Settings {
-                plan: arguments.plan,
-                credentials: arguments.credentials,
-                ca: arguments.ca,
-                stop: arguments.stop,
-                termination_message: Some(arguments.termination_message),
-                run: arguments.run,
-                observe: arguments.observe,
-            };
+            let settings = arguments.store.settings(arguments.observe);
             worker::main(settings, listener, crate::clock::now).await
         }),
     }

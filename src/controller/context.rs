@@ -11,7 +11,9 @@ use tokio::sync::Mutex;
 
 use super::Error;
 use super::error::Backoff;
-use crate::api::{DataRetentionPolicy, DataSource, ExportRequest, SubjectRightsPolicy};
+use crate::api::{
+    DataRetentionPolicy, DataSource, ExportRequest, PrivacyNotice, ProcessingActivity, SubjectRightsPolicy,
+};
 use crate::metrics::Metrics;
 use crate::plan::settings::WorkerSettings;
 
@@ -24,6 +26,10 @@ pub type GuardedSource = Guarded<DataSource>;
 pub type GuardedRightsPolicy = Guarded<SubjectRightsPolicy>;
 /// A request that may not be readable.
 pub type GuardedRequest = Guarded<ExportRequest>;
+/// An activity that may not be readable.
+pub type GuardedActivity = Guarded<ProcessingActivity>;
+/// A notice that may not be readable.
+pub type GuardedNotice = Guarded<PrivacyNotice>;
 
 /// Everything a reconcile needs.
 pub struct Context {
@@ -69,6 +75,10 @@ pub struct Stores {
     pub rights: Vec<Store<GuardedRightsPolicy>>,
     /// Requests.
     pub requests: Vec<Store<GuardedRequest>>,
+    /// Activities.
+    pub activities: Vec<Store<GuardedActivity>>,
+    /// Notices. They are cluster-scoped: there is one cache, whatever is watched.
+    pub notices: Vec<Store<GuardedNotice>>,
 }
 
 impl Stores {
@@ -95,6 +105,18 @@ impl Stores {
     pub fn rights_policy(&self, namespace: &str, name: &str) -> Option<Arc<GuardedRightsPolicy>> {
         let reference = ObjectRef::new(name).within(namespace);
         self.rights.iter().find_map(|store| store.get(&reference))
+    }
+
+    /// Every activity.
+    #[must_use]
+    pub fn activities(&self) -> Vec<Arc<GuardedActivity>> {
+        self.activities.iter().flat_map(Store::state).collect()
+    }
+
+    /// Every notice.
+    #[must_use]
+    pub fn notices(&self) -> Vec<Arc<GuardedNotice>> {
+        self.notices.iter().flat_map(Store::state).collect()
     }
 
     /// The `DataSource` of a name, if it is there and readable.

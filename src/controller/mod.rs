@@ -11,10 +11,14 @@ pub mod exports;
 pub mod guarded;
 mod jobs;
 mod observe;
+pub mod privacy_notice;
+pub mod processing_activity;
 pub mod progress;
 pub mod readiness;
+mod records;
 mod run;
 mod status;
+mod surveys;
 
 pub use context::{Context, Health, Stores};
 pub use error::Error;

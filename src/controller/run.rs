@@ -17,9 +17,14 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{controller, watcher};
 use kube::{Client, Resource, ResourceExt as _};
 
-use super::context::{GuardedPolicy, GuardedRequest, GuardedRightsPolicy, GuardedSource};
+use super::context::{
+    GuardedActivity, GuardedNotice, GuardedPolicy, GuardedRequest, GuardedRightsPolicy, GuardedSource,
+};
 use super::jobs::label;
-use super::{Context, Error, Stores, data_retention_policy, data_source, events, exports};
+use super::{
+    Context, Error, Stores, data_retention_policy, data_source, events, exports, privacy_notice, processing_activity,
+    records,
+};
 use crate::contract::STOP_CONFIG_MAP;
 use crate::plan::naming::{self, LABEL_POLICY, label_value};
 use crate::plan::sharing::{is_same_store, tables};
@@ -62,17 +67,22 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
     let sources: Vec<Controller<GuardedSource>> = scopes.apis(&client).into_iter().map(controller).collect();
     let rights: Vec<Controller<GuardedRightsPolicy>> = scopes.apis(&client).into_iter().map(controller).collect();
     let requests: Vec<Controller<GuardedRequest>> = scopes.apis(&client).into_iter().map(controller).collect();
+    let activities: Vec<Controller<GuardedActivity>> = scopes.apis(&client).into_iter().map(controller).collect();
+    // Cluster-scoped: one, whatever is watched.
+    let notices: Controller<GuardedNotice> = controller(Api::all(client.clone()));
     let stores = Stores {
         policies: policies.iter().map(Controller::store).collect(),
         sources: sources.iter().map(Controller::store).collect(),
         rights: rights.iter().map(Controller::store).collect(),
         requests: requests.iter().map(Controller::store).collect(),
+        activities: activities.iter().map(Controller::store).collect(),
+        notices: vec![notices.store()],
     };
     let context = context(stores.clone());
     let mut running: Vec<BoxFuture<'static, ()>> = Vec::new();
-    let of_rights = rights.into_iter().zip(requests);
-    let per_scope = policies.into_iter().zip(sources).zip(of_rights).enumerate();
-    for (index, ((policies, sources), (rights, requests))) in per_scope {
+    let of_people = rights.into_iter().zip(requests).zip(activities);
+    let per_scope = policies.into_iter().zip(sources).zip(of_people).enumerate();
+    for (index, ((policies, sources), ((rights, requests), activities))) in per_scope {
         let watched = Watched {
             client: &client,
             scopes,
@@ -83,6 +93,17 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
         let sources = watched.by_sources(sources).graceful_shutdown_on(shutdown.clone());
         let rights = watched.by_rights(rights).graceful_shutdown_on(shutdown.clone());
         let requests = watched.by_requests(requests).graceful_shutdown_on(shutdown.clone());
+        let activities = watched.by_activities(activities).graceful_shutdown_on(shutdown.clone());
+        running.push(
+            drive(
+                activities,
+                processing_activity::reconcile,
+                "ProcessingActivity",
+                context.clone(),
+                stores.clone(),
+            )
+            .boxed(),
+        );
         running.push(
             drive(
                 policies,
@@ -124,6 +145,8 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
             .boxed(),
         );
     }
+    let notices = records::by_notices(notices, &scopes.apis(&client)).graceful_shutdown_on(shutdown.clone());
+    running.push(drive(notices, privacy_notice::reconcile, "PrivacyNotice", context, stores).boxed());
     futures::future::join_all(running).await;
 }
 
@@ -145,10 +168,10 @@ pub(super) fn watched() -> watcher::Config {
 
 /// What each controller looks at besides its own kind, in one scope.
 pub(super) struct Watched<'a> {
-    client: &'a Client,
+    pub(super) client: &'a Client,
     scopes: &'a Scopes,
     index: usize,
-    stores: &'a Stores,
+    pub(super) stores: &'a Stores,
 }
 
 impl Watched<'_> {
@@ -186,11 +209,25 @@ impl Watched<'_> {
     }
 
     fn by_sources(&self, controller: Controller<GuardedSource>) -> Controller<GuardedSource> {
-        controller.watches::<GuardedPolicy, _>(self.api(), watched(), |policy| {
-            let policy = policy.0.ok()?;
-            let namespace = policy.namespace()?;
-            Some(ObjectRef::new(&policy.spec.data_source_ref.name).within(&namespace))
-        })
+        let own = controller.store();
+        let of_jobs = own.clone();
+        let of_surveys = || watched().labels(&naming::survey_selector());
+        controller
+            .watches::<GuardedPolicy, _>(self.api(), watched(), |policy| {
+                let policy = policy.0.ok()?;
+                let namespace = policy.namespace()?;
+                Some(ObjectRef::new(&policy.spec.data_source_ref.name).within(&namespace))
+            })
+            .owns::<PartialObjectMeta<CronJob>>(self.api_of_metadata(), of_surveys())
+            .owns::<PartialObjectMeta<ConfigMap>>(self.api_of_metadata(), of_surveys())
+            .owns::<PartialObjectMeta<NetworkPolicy>>(self.api_of_metadata(), of_surveys())
+            // Jobs belong to the CronJob, so their source is told by a label.
+            .watches::<PartialObjectMeta<Job>, _>(self.api_of_metadata(), of_surveys(), move |job| {
+                records::sources_of_label(&of_jobs, &job)
+            })
+            .watches::<GuardedActivity, _>(self.api(), watched(), move |activity| {
+                records::sources_of_activity(&own, &activity)
+            })
     }
 
     pub(super) fn api_of_metadata<K>(&self) -> Api<PartialObjectMeta<K>>
@@ -273,7 +310,11 @@ async fn drive<K, F>(
     let reconciler = move |object: Arc<K>, context: Arc<Context>| {
         let stores = stores.clone();
         async move {
-            filled(&stores).await;
+            if kind == "ProcessingActivity" {
+                filled_with_notices(&stores).await;
+            } else {
+                filled(&stores).await;
+            }
             let begin = (context.now)();
             context.health.begin(begin);
             let timer = std::time::Instant::now();
@@ -316,6 +357,17 @@ async fn filled(stores: &Stores) {
         let _ = store.wait_until_ready().await;
     }
     for store in &stores.requests {
+        let _ = store.wait_until_ready().await;
+    }
+    for store in &stores.activities {
+        let _ = store.wait_until_ready().await;
+    }
+}
+
+/// Notices are waited for by activities only: a notice that is not known yet must not be told as missing.
+async fn filled_with_notices(stores: &Stores) {
+    filled(stores).await;
+    for store in &stores.notices {
         let _ = store.wait_until_ready().await;
     }
 }

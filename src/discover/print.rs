@@ -35,9 +35,13 @@ pub fn document(catalogue: &Catalogue, choice: &Choice<'_>, origin: &Origin) -> 
     comment(
         &mut text,
         0,
-        "A draft: every category is guessed from names and types. Check it, take out what holds no personal data,",
+        "A draft: every category is guessed from names and types. Check it, and add what no name gives away. Tables",
     );
-    comment(&mut text, 0, "and add what no name gives away.");
+    comment(
+        &mut text,
+        0,
+        "without personal data go from datasets to survey.withoutPersonalData: [schema.table].",
+    );
     text.push_str("apiVersion: privacy-operator.dev/v1alpha1\nkind: DataSource\n");
     let _ = writeln!(text, "metadata:\n  name: {}", scalar(&name));
     text.push_str("spec:\n");
@@ -104,6 +108,9 @@ fn postgres(text: &mut String, name: &str, catalogue: &Catalogue, origin: &Origi
         "keys username and password; privacy-operator grants FILES prints the SQL of the role",
     );
     let _ = writeln!(text, "      name: {name}-retention");
+    text.push_str(
+        "  survey:  # looks whether this declaration is still true; writes nothing\n    schedule: \"7 * * * *\"\n",
+    );
 }
 
 fn print_dataset(text: &mut String, dataset: &Dataset<'_>, all: &[Dataset<'_>]) {
@@ -192,11 +199,16 @@ fn start_events(text: &mut String, table: &Table) {
 }
 
 fn fields(text: &mut String, table: &Table) {
-    let known = |column: &&Column| column.kind.needs_zone() || guess(&table.name, column).is_some();
-    let all: Vec<&Column> = table.columns.iter().filter(known).collect();
-    let (declarable, nameless): (Vec<&Column>, Vec<&Column>) = all
-        .into_iter()
+    // Every column is named, also where nothing is known of it: what is not named is told as drift by the survey. Where
+    // there are too many, those of which something is known come first.
+    let is_known = |column: &&Column| column.kind.needs_zone() || guess(&table.name, column).is_some();
+    let (mut declarable, nameless): (Vec<&Column>, Vec<&Column>) = table
+        .columns
+        .iter()
         .partition(|column| Identifier::parse(&column.name).is_ok());
+    if declarable.len() > MOST_FIELDS {
+        declarable.sort_by_key(|column| !is_known(column));
+    }
     lines(
         text,
         nameless

@@ -1,11 +1,11 @@
-//! Reads `DataSource` and `DataRetentionPolicy` objects from YAML text.
+//! Reads objects of this project from YAML text.
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::api::{DataRetentionPolicy, DataSource, GROUP, VERSION};
+use crate::api::{DataRetentionPolicy, DataSource, GROUP, PrivacyNotice, ProcessingActivity, VERSION};
 
 /// Why a file cannot be read as objects.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +86,10 @@ pub struct Manifests {
     pub sources: Vec<Located<DataSource>>,
     /// Each `DataRetentionPolicy`.
     pub policies: Vec<Located<DataRetentionPolicy>>,
+    /// Each `ProcessingActivity`.
+    pub activities: Vec<Located<ProcessingActivity>>,
+    /// Each `PrivacyNotice`.
+    pub notices: Vec<Located<PrivacyNotice>>,
     /// Objects of other kinds, a remark each.
     pub ignored: Vec<String>,
 }
@@ -105,6 +109,25 @@ struct Head {
 /// A document as one of our kinds, or the parser's complaint.
 type Parsed<T> = Result<T, String>;
 
+/// A document as each of our kinds: which one it is, its head says.
+struct Document {
+    source: Parsed<DataSource>,
+    policy: Parsed<DataRetentionPolicy>,
+    activity: Parsed<ProcessingActivity>,
+    notice: Parsed<PrivacyNotice>,
+}
+
+impl Document {
+    fn of_item(item: &serde_json::Value) -> Self {
+        Self {
+            source: from_item(item),
+            policy: from_item(item),
+            activity: from_item(item),
+            notice: from_item(item),
+        }
+    }
+}
+
 impl Manifests {
     /// Adds the objects of a file's text.
     pub fn add(&mut self, file: &str, text: &str) -> Result<(), ReadError> {
@@ -116,39 +139,52 @@ impl Manifests {
         // Each kind is read from the text itself, not from a tree, so that a complaint names line and column.
         let mut sources = documents::<DataSource>(text);
         let mut policies = documents::<DataRetentionPolicy>(text);
+        let mut activities = documents::<ProcessingActivity>(text);
+        let mut notices = documents::<PrivacyNotice>(text);
         for head in heads {
-            let (source, policy) = (next(&mut sources), next(&mut policies));
+            let document = Document {
+                source: next(&mut sources),
+                policy: next(&mut policies),
+                activity: next(&mut activities),
+                notice: next(&mut notices),
+            };
             if head.kind == "List" {
                 for item in head.items {
                     let head = Head::deserialize(&item).unwrap_or_default();
-                    self.add_document(file, &head, from_item(&item), from_item(&item))?;
+                    self.add_document(file, &head, Document::of_item(&item))?;
                 }
             } else {
-                self.add_document(file, &head, source, policy)?;
+                self.add_document(file, &head, document)?;
             }
         }
         Ok(())
     }
 
-    fn add_document(
-        &mut self,
-        file: &str,
-        head: &Head,
-        source: Parsed<DataSource>,
-        policy: Parsed<DataRetentionPolicy>,
-    ) -> Result<(), ReadError> {
+    fn add_document(&mut self, file: &str, head: &Head, document: Document) -> Result<(), ReadError> {
         let ours = head
             .api_version
             .split_once('/')
             .is_some_and(|(group, _)| group == GROUP);
         match head.kind.as_str() {
             "DataSource" if ours => {
-                let source = located(file, "DataSource", head, source, |object| &object.metadata)?;
+                let source = located(file, "DataSource", head, document.source, |object| &object.metadata)?;
                 push(&mut self.sources, source)
             }
             "DataRetentionPolicy" if ours => {
-                let policy = located(file, "DataRetentionPolicy", head, policy, |object| &object.metadata)?;
+                let policy = located(file, "DataRetentionPolicy", head, document.policy, |object| {
+                    &object.metadata
+                })?;
                 push(&mut self.policies, policy)
+            }
+            "ProcessingActivity" if ours => {
+                let activity = located(file, "ProcessingActivity", head, document.activity, |object| {
+                    &object.metadata
+                })?;
+                push(&mut self.activities, activity)
+            }
+            "PrivacyNotice" if ours => {
+                let notice = located(file, "PrivacyNotice", head, document.notice, |object| &object.metadata)?;
+                push(&mut self.notices, notice)
             }
             "" => {
                 self.ignored.push(format!("{file}: a document without kind is ignored"));

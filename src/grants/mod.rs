@@ -25,7 +25,9 @@ pub enum GrantsError {
     #[error("--role: {0}")]
     Role(#[source] IdentifierError),
     /// No policy at all.
-    #[error("there is no DataRetentionPolicy in the files: name the files of the policies and of their DataSource")]
+    #[error(
+        "there is no DataRetentionPolicy in the files, and no DataSource with a survey: name the files of the policies and of their DataSource"
+    )]
     NoPolicy,
     /// A `DataSource` that is not there.
     #[error("--data-source {0}: no policy in the files refers to a DataSource of this name; the policies refer to {1}")]
@@ -44,10 +46,10 @@ pub struct Grants {
 /// Writes down the rights that `role` needs. With `only`, for the `DataSource` of that name alone.
 pub fn grants(manifests: &Manifests, role: &str, only: Option<&str>) -> Result<Grants, GrantsError> {
     let role = Identifier::parse(role).map_err(GrantsError::Role)?;
-    if manifests.policies.is_empty() {
+    let all = needs::needs(manifests)?;
+    if all.is_empty() {
         return Err(GrantsError::NoPolicy);
     }
-    let all = needs::needs(manifests)?;
     let mut remarks = manifests.ignored.clone();
     let is_used = |source: &manifests::Located<_>| all.iter().any(|needs| std::ptr::eq(needs.source, source));
     for source in manifests.sources.iter().filter(|source| !is_used(source)) {

@@ -5,8 +5,9 @@ use std::fmt::Display;
 
 use super::manifests::{Located, Manifests};
 use crate::api::data_retention_policy::{Condition, DataRetentionPolicySpec, Mode, RetentionRule};
-use crate::api::{DataRetentionPolicy, DataSource};
+use crate::api::{DataRetentionPolicy, DataSource, ProcessingActivity};
 use crate::domain::identifier::{Identifier, IdentifierError, TableName};
+use crate::plan::records::measures::holders;
 
 /// Why the needs cannot be told.
 #[derive(Debug, thiserror::Error)]
@@ -92,30 +93,77 @@ pub struct TableNeeds {
     pub update: BTreeSet<Identifier>,
     /// Whether rows are deleted.
     pub delete: bool,
+    /// Whether a sweep goes through it; else only a survey looks at columns of it.
+    pub swept: bool,
     /// The rules that need it, as `policy/rule`.
     pub rules: Vec<String>,
 }
 
-/// Works out what each store's policies need, in the order of the stores in the files.
+/// Works out what each store's policies and its survey need: first the stores of the policies, in the order of these, then
+/// those that are only surveyed.
 pub fn needs(manifests: &Manifests) -> Result<Vec<SourceNeeds<'_>>, NeedsError> {
     let mut all: Vec<SourceNeeds<'_>> = Vec::new();
     for policy in &manifests.policies {
         let source = source_of(policy, &manifests.sources)?;
-        let known = all.iter().position(|needs| std::ptr::eq(needs.source, source));
-        let index = known.unwrap_or(all.len());
-        if known.is_none() {
-            let database = &source.object.spec.postgres.database;
-            all.push(SourceNeeds {
-                source,
-                database: identifier(source, "spec.postgres.database", database)?,
-                policies: Vec::new(),
-                tables: BTreeMap::new(),
-            });
-        }
+        let index = place(&mut all, source)?;
         all[index].policies.push(policy);
         add_policy(&mut all[index], policy)?;
     }
+    for source in manifests
+        .sources
+        .iter()
+        .filter(|source| source.object.spec.survey.is_some())
+    {
+        let index = place(&mut all, source)?;
+        add_survey(&mut all[index], manifests)?;
+    }
     Ok(all)
+}
+
+/// The place of a store in the list, where it is put if it is not there yet.
+fn place<'a>(all: &mut Vec<SourceNeeds<'a>>, source: &'a Located<DataSource>) -> Result<usize, NeedsError> {
+    if let Some(known) = all.iter().position(|needs| std::ptr::eq(needs.source, source)) {
+        return Ok(known);
+    }
+    let database = &source.object.spec.postgres.database;
+    all.push(SourceNeeds {
+        source,
+        database: identifier(source, "spec.postgres.database", database)?,
+        policies: Vec::new(),
+        tables: BTreeMap::new(),
+    });
+    Ok(all.len() - 1)
+}
+
+/// The catalogue everybody may read; a survey needs rights for the columns whose hashes it counts, and no other.
+fn add_survey(needs: &mut SourceNeeds<'_>, manifests: &Manifests) -> Result<(), NeedsError> {
+    let source = needs.source;
+    let open = |activity: &&Located<ProcessingActivity>| {
+        activity.namespace == source.namespace || activity.namespace.is_none() || source.namespace.is_none()
+    };
+    for activity in manifests.activities.iter().filter(open) {
+        let fields = activity.object.spec.measures.iter().flat_map(|measure| &measure.fields);
+        for field in fields {
+            for (_, dataset) in holders(&[&source.object], field) {
+                let position = source
+                    .object
+                    .spec
+                    .datasets
+                    .iter()
+                    .position(|other| other.name == dataset.name);
+                let table = TableName::parse(&dataset.table).map_err(|problem| NeedsError::Identifier {
+                    object: source.to_string(),
+                    field: format!("spec.datasets[{}].table", position.unwrap_or_default()),
+                    problem,
+                })?;
+                let column = identifier(activity, "spec.measures[].fields[].column", &field.column)?;
+                let table = needs.tables.entry(table).or_default();
+                table.select.insert(column);
+                table.rules.push(format!("the survey, for {}", activity.name));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The store that a policy names: of its own namespace, or of none where one of the two leaves the namespace open.
@@ -168,6 +216,7 @@ fn add_policy(needs: &mut SourceNeeds<'_>, policy: &Located<DataRetentionPolicy>
             problem,
         })?;
         let table = needs.tables.entry(table).or_default();
+        table.swept = true;
         table.rules.push(format!("{}/{}", policy.name, rule.name));
         add_rule(table, rule, policy, &path)?;
     }

@@ -57,6 +57,10 @@ pub fn block(needs: &SourceNeeds<'_>, role: &Identifier) -> String {
         grant_table(&mut text, table, table_needs, &role_name);
     }
     foreign_keys(&mut text, needs, role);
+    if needs.policies.is_empty() {
+        text.push_str("COMMIT;\n");
+        return text;
+    }
     comment(
         &mut text,
         "The ledger: one line for each run that changed something. The role adds lines and reads them.",
@@ -75,7 +79,10 @@ pub fn block(needs: &SourceNeeds<'_>, role: &Identifier) -> String {
 
 fn heading(text: &mut String, needs: &SourceNeeds<'_>, role: &Identifier) {
     let store = &needs.source.object.spec.postgres;
-    let names: Vec<&str> = needs.policies.iter().map(|policy| policy.name.as_str()).collect();
+    let mut names: Vec<&str> = needs.policies.iter().map(|policy| policy.name.as_str()).collect();
+    if needs.source.object.spec.survey.is_some() {
+        names.push("the survey (the catalogue anybody may read)");
+    }
     comment(
         text,
         &format!(
@@ -152,15 +159,12 @@ fn grant_table(text: &mut String, table: &TableName, needs: &TableNeeds, role: &
     let columns = |columns: &std::collections::BTreeSet<Identifier>| {
         columns.iter().map(Identifier::quoted).collect::<Vec<_>>().join(", ")
     };
-    if needs.select.is_empty() {
-        let _ = writeln!(text, "GRANT SELECT ({SYSTEM_COLUMN}) ON TABLE {name} TO {role};");
-    } else {
-        let read = columns(&needs.select);
-        let _ = writeln!(
-            text,
-            "GRANT SELECT ({SYSTEM_COLUMN}, {read}) ON TABLE {name} TO {role};"
-        );
-    }
+    let read = match (needs.swept, needs.select.is_empty()) {
+        (true, true) => SYSTEM_COLUMN.to_owned(),
+        (true, false) => format!("{SYSTEM_COLUMN}, {}", columns(&needs.select)),
+        (false, _) => columns(&needs.select),
+    };
+    let _ = writeln!(text, "GRANT SELECT ({read}) ON TABLE {name} TO {role};");
     if !needs.update.is_empty() {
         let _ = writeln!(
             text,

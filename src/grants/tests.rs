@@ -184,7 +184,7 @@ fn what_is_wrong_is_named_by_file_object_and_field() {
         (
             "kind: DataRetentionPolicy",
             "kind: Other",
-            "there is no DataRetentionPolicy in the files: name the files of the policies and of their DataSource",
+            "there is no DataRetentionPolicy in the files, and no DataSource with a survey: name the files of the policies and of their DataSource",
         ),
     ] {
         let policy = POLICY.replace(from, &to.replace("LONG", &long));

@@ -134,7 +134,9 @@ pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
     find(conditions, type_).is_some_and(|condition| condition.status == "True")
 }
 
-fn without_times(conditions: &[Condition]) -> Vec<Condition> {
+/// The conditions without their times, for comparisons.
+#[must_use]
+pub fn without_times(conditions: &[Condition]) -> Vec<Condition> {
     let epoch = Time(Timestamp::UNIX_EPOCH);
     conditions
         .iter()

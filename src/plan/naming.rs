@@ -19,6 +19,10 @@ pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const LABEL_COMPONENT: &str = "app.kubernetes.io/component";
 /// Label: the policy, see [`label_value`].
 pub const LABEL_POLICY: &str = "privacy-operator.dev/policy";
+/// Label: the `DataSource` that a survey is about, see [`label_value`].
+pub const LABEL_SOURCE: &str = "privacy-operator.dev/data-source";
+/// Component of everything that belongs to a survey.
+pub const SURVEY: &str = "survey";
 /// Label: hash of the work plan.
 pub const LABEL_PLAN: &str = "privacy-operator.dev/plan";
 /// Label: hash of rules, store and datasets.
@@ -71,6 +75,42 @@ pub fn network_policy(policy: &str) -> String {
     compose(policy, "-worker")
 }
 
+/// Selects everything that belongs to surveys.
+#[must_use]
+pub fn survey_selector() -> String {
+    format!("{LABEL_MANAGED_BY}={APPLICATION},{LABEL_COMPONENT}={SURVEY}")
+}
+
+/// Selects everything that belongs to the survey of one `DataSource`.
+#[must_use]
+pub fn source_selector(source: &str) -> String {
+    format!("{},{LABEL_SOURCE}={}", survey_selector(), label_value(source))
+}
+
+/// Name of the CronJob of a survey.
+#[must_use]
+pub fn survey_cron_job(source: &str) -> String {
+    compose_with("dsrc-", source, "")
+}
+
+/// Name of the `ConfigMap` with the plan of a survey.
+#[must_use]
+pub fn survey_config_map(source: &str, plan_hash: &str) -> String {
+    compose_with("dsrc-", source, &format!("-{plan_hash}"))
+}
+
+/// Name of the Job that carries out a plan of a survey at once.
+#[must_use]
+pub fn survey_first_look(source: &str, plan_hash: &str) -> String {
+    compose_with("dsrc-", source, &format!("-look-{plan_hash}"))
+}
+
+/// Name of the `NetworkPolicy` of a survey.
+#[must_use]
+pub fn survey_network_policy(source: &str) -> String {
+    compose_with("dsrc-", source, "-worker")
+}
+
 /// The policy's name as the value of a label.
 #[must_use]
 pub fn label_value(policy: &str) -> String {
@@ -80,8 +120,11 @@ pub fn label_value(policy: &str) -> String {
 /// `drp-<policy><suffix>`. The suffix is always kept whole. Dots of a policy's name become hyphens: the names of pods
 /// come from these, and a host name with a dot is refused in some places.
 fn compose(policy: &str, suffix: &str) -> String {
-    const PREFIX: &str = "drp-";
-    let room = LONGEST_NAME - PREFIX.len() - suffix.len();
+    compose_with("drp-", policy, suffix)
+}
+
+fn compose_with(prefix: &str, policy: &str, suffix: &str) -> String {
+    let room = LONGEST_NAME - prefix.len() - suffix.len();
     let body = if policy.contains('.') {
         let flat = format!("{}-{}", policy.replace('.', "-"), hash::short(policy.as_bytes()));
         if flat.len() <= room {
@@ -92,7 +135,7 @@ fn compose(policy: &str, suffix: &str) -> String {
     } else {
         shorten(policy, room)
     };
-    format!("{PREFIX}{body}{suffix}")
+    format!("{prefix}{body}{suffix}")
 }
 
 fn shorten(text: &str, longest: usize) -> String {

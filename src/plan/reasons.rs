@@ -19,6 +19,16 @@ pub const EGRESS_OPEN: &str = "EgressOpen";
 pub const SHARED_DATASET: &str = "SharedDataset";
 /// A policy of another namespace has rules for the same table.
 pub const SHARED_STORE: &str = "SharedStore";
+/// A record of processing has no finding that is worse than worth a look.
+pub const COMPLETE: &str = "Complete";
+/// Every line of a record that can be seen from here was seen to be so.
+pub const OBSERVED: &str = "Observed";
+/// The last survey of a `DataSource` did its work.
+pub const SURVEYED: &str = "Surveyed";
+/// A store differs from its declaration.
+pub const SCHEMA_DRIFT: &str = "SchemaDrift";
+/// Every dataset of a store serves a declared activity.
+pub const RECORDED: &str = "Recorded";
 /// A `DataSource` was reached by the last run.
 pub const REACHABLE: &str = "Reachable";
 
@@ -138,3 +148,21 @@ pub const INVALID_HOLIDAYS: &str = "InvalidHolidays";
 pub const LEDGER_UNUSABLE: &str = "LedgerUnusable";
 /// A request went and its archive stayed.
 pub const ARCHIVE_ABANDONED: &str = "ArchiveAbandoned";
+/// Nothing was found.
+pub const NOTHING_FOUND: &str = "NothingFound";
+/// Every line that can be seen was seen to be so.
+pub const ALL_SEEN: &str = "AllSeen";
+/// The store is as declared.
+pub const AS_DECLARED: &str = "AsDeclared";
+/// The store has columns or tables that are not declared.
+pub const UNDECLARED: &str = "Undeclared";
+/// The store lacks columns or tables that are declared.
+pub const VANISHED: &str = "Vanished";
+/// A survey did its work.
+pub const SURVEY_DONE: &str = "SurveyDone";
+/// No survey is scheduled.
+pub const NO_SURVEY: &str = "NoSurvey";
+/// The last survey is longer ago than the schedule allows.
+pub const SURVEY_OVERDUE: &str = "SurveyOverdue";
+/// The namespace has no activity.
+pub const NO_ACTIVITY: &str = "NoActivity";

@@ -20,7 +20,8 @@ pub enum Language {
 }
 
 impl Language {
-    const fn pick<'a>(self, english: &'a str, german: &'a str) -> &'a str {
+    /// The wording in this language.
+    pub(crate) const fn pick<'a>(self, english: &'a str, german: &'a str) -> &'a str {
         match self {
             Self::English => english,
             Self::German => german,

@@ -17,6 +17,7 @@ mod pace;
 pub mod progress;
 mod run;
 mod session;
+pub mod source_survey;
 mod sql;
 mod survey;
 mod sweep;
@@ -37,7 +38,7 @@ use self::progress::Progress;
 use self::run::Task;
 use self::session::Access;
 use crate::contract::{
-    self, EXIT_CONFIGURATION, EXIT_OK, EXIT_TRANSIENT, Mode, Problem, Reason, RunResult, WorkPlan, WorkReport,
+    self, EXIT_CONFIGURATION, EXIT_OK, EXIT_TRANSIENT, Mode, Problem, Reason, RunResult, Store, WorkPlan, WorkReport,
 };
 use crate::domain::hash;
 
@@ -86,7 +87,7 @@ async fn execute_telling(settings: &Settings, progress: &Progress, now: fn() -> 
         Err(problem) => return failed(String::new(), Mode::Observe, begin, problem),
     };
     let mode = if settings.observe { Mode::Observe } else { plan.mode };
-    let access = match read_access(settings, &plan) {
+    let access = match read_access(settings, &plan.store, &plan.credentials_secret) {
         Ok(access) => access,
         Err(problem) => return failed(plan_hash, mode, begin, problem),
     };
@@ -171,20 +172,20 @@ fn read_plan(path: &Path) -> Result<(WorkPlan, String), Problem> {
 
 /// Credentials and certificate authority. All Secret volumes are optional, so that a missing Secret is told here and not
 /// by a pod that waits without a word.
-fn read_access(settings: &Settings, plan: &WorkPlan) -> Result<Access, Problem> {
+fn read_access(settings: &Settings, store: &Store, credentials_secret: &str) -> Result<Access, Problem> {
     let read = |key: &str| {
         let path = settings.credentials.join(key);
         let text = std::fs::read_to_string(path).map_err(|_| {
-            let detail = format!("Secret {} has no key {key}, or does not exist", plan.credentials_secret);
+            let detail = format!("Secret {credentials_secret} has no key {key}, or does not exist");
             Problem::new(Reason::MissingSecret, "postgres.credentialsSecretRef", detail)
         })?;
         Ok(text.trim_end_matches(['\n', '\r']).to_owned())
     };
-    let ca = plan.store.verify_tls.then(|| settings.ca.clone());
+    let ca = store.verify_tls.then(|| settings.ca.clone());
     if let Some(path) = &ca
         && !path.is_file()
     {
-        let (name, key) = plan.store.ca_secret.clone().unwrap_or_default();
+        let (name, key) = store.ca_secret.clone().unwrap_or_default();
         let detail = format!("Secret {name} has no key {key}, or does not exist");
         return Err(Problem::new(Reason::MissingSecret, "postgres.tls.caSecretRef", detail));
     }
@@ -215,10 +216,15 @@ fn silence_panics() {
     }));
 }
 
-#[allow(clippy::print_stdout, reason = "the report is the last line of the worker's log")]
 fn publish(settings: &Settings, report: &WorkReport) {
+    publish_text(settings, &report.to_termination_message(), report);
+}
+
+/// Writes the short form where Kubernetes finds it, and the long one to the log.
+#[allow(clippy::print_stdout, reason = "the report is the last line of the worker's log")]
+fn publish_text(settings: &Settings, short: &str, report: &impl serde::Serialize) {
     if let Some(path) = &settings.termination_message
-        && std::fs::write(path, report.to_termination_message()).is_err()
+        && std::fs::write(path, short).is_err()
     {
         tracing::error!("the termination message cannot be written");
     }

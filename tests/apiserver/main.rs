@@ -11,5 +11,6 @@
 
 mod exports;
 mod races;
+mod records;
 mod scenarios;
 mod server;

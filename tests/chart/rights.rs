@@ -38,9 +38,11 @@ fn no_role_gives_a_right_on_secrets_or_on_everything() {
             for right in rights(role) {
                 let is_too_much = right.contains("secrets") || right.contains('*') || right.contains("impersonate");
                 assert!(!is_too_much, "{name}: {}: {right}", role["metadata"]["name"]);
-                for forbidden in ["escalate", "bind ", "exec", "serviceaccounts", "roles"] {
+                for forbidden in ["escalate", "bind ", "exec", "serviceaccounts"] {
                     assert!(!right.contains(forbidden), "{name}: {right}");
                 }
+                // Roles and their bindings are listed where that was asked for, and never written.
+                assert!(!right.contains("role") || right.ends_with(" list"), "{name}: {right}");
             }
             assert!(
                 role["rules"]
@@ -67,17 +69,18 @@ fn the_operator_has_exactly_the_rights_that_it_uses() {
         "dataretentionpolicies",
         "subjectrightspolicies",
         "exportrequests",
+        "processingactivities",
+        "privacynotices",
     ] {
         expect(&format!("privacy-operator.dev/{kind}"), "get list watch");
         expect(&format!("privacy-operator.dev/{kind}/status"), "patch update");
     }
     // A finalizer while there is an archive, and the end of the object's own time.
     expect("privacy-operator.dev/exportrequests", "patch delete");
-    for kind in ["dataretentionpolicies", "exportrequests"] {
+    for kind in ["datasources", "dataretentionpolicies", "exportrequests"] {
         expect(&format!("privacy-operator.dev/{kind}/finalizers"), "update");
     }
-    expect("privacy-operator.dev/processingactivities", "list");
-    expect("privacy-operator.dev/privacynotices", "get");
+    expect("privacy-operator.dev/clusterencryptions", "get list watch");
     expect("/namespaces", "get");
     for child in [
         "batch/cronjobs",
@@ -98,14 +101,14 @@ fn with_watch_namespaces_the_rights_end_at_those_namespaces() {
     let everywhere = release("default");
     let objects = release("namespaces");
     let cluster = rights(named(&objects, "ClusterRole", &format!(".{NAMESPACE}")));
-    assert_eq!(
-        cluster.into_iter().collect::<Vec<_>>(),
-        [
-            "apiextensions.k8s.io/customresourcedefinitions get",
-            "apiextensions.k8s.io/customresourcedefinitions list",
-            "privacy-operator.dev/privacynotices get"
-        ]
-    );
+    // What belongs to no namespace: the definitions, notices, and the encryption of the cluster.
+    let is_cluster_scoped = |right: &&String| {
+        ["customresourcedefinitions", "privacynotices", "clusterencryptions"]
+            .iter()
+            .any(|resource| right.contains(resource))
+    };
+    assert_eq!(cluster.iter().find(|right| !is_cluster_scoped(right)), None);
+    assert!(cluster.contains("privacy-operator.dev/privacynotices watch"));
     let everywhere = rights(named(&everywhere, "ClusterRole", &format!(".{NAMESPACE}")));
     for namespace in ["careers", "shop"] {
         let roles: Vec<_> = of_kind(&objects, "Role")
@@ -115,11 +118,7 @@ fn with_watch_namespaces_the_rights_end_at_those_namespaces() {
         assert_eq!(roles.len(), 1, "{namespace}");
         let here = rights(roles[0]);
         assert!(here.is_subset(&everywhere));
-        assert!(
-            everywhere
-                .difference(&here)
-                .all(|right| right.contains("customresourcedefinitions") || right.contains("privacynotices"))
-        );
+        assert!(everywhere.difference(&here).all(|right| is_cluster_scoped(&right)));
         let bound = of_kind(&objects, "RoleBinding").into_iter().any(|binding| {
             binding["metadata"]["namespace"] == namespace && binding["roleRef"]["name"] == roles[0]["metadata"]["name"]
         });
@@ -133,6 +132,26 @@ fn with_watch_namespaces_the_rights_end_at_those_namespaces() {
 
 #[test]
 fn lease_and_ledger_are_the_only_rights_in_the_operators_own_namespace() {
+fn roles_and_bindings_are_listed_only_where_that_was_asked_for() {
+    let on_roles = |name: &str| -> BTreeSet<String> {
+        let role = release(name);
+        let role = named(&role, "ClusterRole", &format!(".{NAMESPACE}")).clone();
+        rights(&role)
+            .into_iter()
+            .filter(|right| right.contains("rbac."))
+            .collect()
+    };
+    assert!(on_roles("default").is_empty());
+    let lists = ["clusterrolebindings", "clusterroles", "rolebindings", "roles"];
+    let expected: BTreeSet<String> = lists
+        .iter()
+        .map(|kind| format!("rbac.authorization.k8s.io/{kind} list"))
+        .collect();
+    assert_eq!(on_roles("everything"), expected);
+}
+
+#[test]
+fn the_lease_is_the_only_right_in_the_operators_own_namespace() {
     for (name, objects) in releases().into_iter().filter(|(name, _)| *name != "nothing") {
         let here: BTreeSet<String> = of_kind(&objects, "Role")
             .into_iter()

@@ -16,3 +16,4 @@ mod cluster;
 mod lifecycle;
 mod operator;
 mod promise;
+mod records;

@@ -31,6 +31,7 @@ mod reference;
 mod reference_cases;
 mod reference_model;
 mod runs;
+mod source_survey;
 #[path = "../support/mod.rs"]
 mod support;
 mod trouble;

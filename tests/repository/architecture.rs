@@ -46,6 +46,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/api", IMPURE),
     ("src/domain", IMPURE),
     ("src/plan", IMPURE),
+    ("src/register", IMPURE),
     ("src/contract.rs", IMPURE),
     ("src/contract", IMPURE),
     ("src/report.rs", IMPURE),

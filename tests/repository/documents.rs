@@ -3,7 +3,10 @@
 
 use std::path::Path;
 
-use privacy_operator::api::{DataRetentionPolicy, DataSource, ExportRequest, GROUP, SubjectRightsPolicy, VERSION};
+use privacy_operator::api::{
+    ClusterEncryption, DataRetentionPolicy, DataSource, ExportRequest, GROUP, PrivacyNotice, ProcessingActivity,
+    SubjectRightsPolicy, VERSION,
+};
 use privacy_operator::contract::Reason;
 use serde_json::Value;
 
@@ -26,9 +29,12 @@ fn judge(text: &str, place: &str, complaints: &mut Vec<String>) {
             }
             let result = match kind.as_str() {
                 "DataSource" => serde_json::from_value::<DataSource>(document).map(drop),
+                "ClusterEncryption" => serde_json::from_value::<ClusterEncryption>(document).map(drop),
                 "DataRetentionPolicy" => serde_json::from_value::<DataRetentionPolicy>(document).map(drop),
                 "SubjectRightsPolicy" => serde_json::from_value::<SubjectRightsPolicy>(document).map(drop),
                 "ExportRequest" => serde_json::from_value::<ExportRequest>(document).map(drop),
+                "ProcessingActivity" => serde_json::from_value::<ProcessingActivity>(document).map(drop),
+                "PrivacyNotice" => serde_json::from_value::<PrivacyNotice>(document).map(drop),
                 _ => return complaints.push(format!("{place}: there is no kind {kind}")),
             };
             if let Err(error) = result {
@@ -158,4 +164,20 @@ fn has_place(runbook: &str, word: &str) -> bool {
         line.starts_with('#') && line.contains(word)
             || line.starts_with('|') && line.split('|').nth(1).is_some_and(|cell| cell.contains(&named))
     })
+}
+
+#[test]
+fn every_finding_is_explained_with_its_severity_and_remedy() {
+    let document = read("docs/records.md");
+    let missing: Vec<String> = privacy_operator::plan::records::found::ALL
+        .iter()
+        .filter(|finding| {
+            let row = format!("| `{}` | {} |", finding.word, finding.severity.as_str());
+            !document
+                .lines()
+                .any(|line| line.starts_with(&row) && line.contains(finding.remedy))
+        })
+        .map(|finding| finding.word.to_owned())
+        .collect();
+    assert_none(&missing, "write its row into the table of docs/records.md");
 }

@@ -12,6 +12,7 @@ mod architecture;
 mod documents;
 mod generated;
 mod imports;
+mod records;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
     NetworkPolicySpec,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::metadata;
@@ -21,25 +21,35 @@ pub(crate) const DNS_PORT: i32 = 53;
 /// Builds the `NetworkPolicy`. `None`: the `DataSource` does not say where the store is.
 #[must_use]
 pub fn network_policy(planned: &Planned, source: &DataSource, settings: &WorkerSettings) -> Option<NetworkPolicy> {
-    let network = source.spec.network.as_ref()?;
     let name = naming::network_policy(&planned.validated.name);
+    let metadata = metadata(planned, name, "sweep");
+    let of_policy = (naming::LABEL_POLICY, naming::label_value(&planned.validated.name));
+    only_to_the_store(metadata, of_policy, source, Some(vec![from_the_operator(settings)]))
+}
+
+/// The `NetworkPolicy` of the worker pods with a label, whom `ingress` lets in. `None`: the `DataSource` does not say where
+/// the store is.
+pub(crate) fn only_to_the_store(
+    metadata: ObjectMeta,
+    label: (&str, String),
+    source: &DataSource,
+    ingress: Option<Vec<NetworkPolicyIngressRule>>,
+) -> Option<NetworkPolicy> {
+    let network = source.spec.network.as_ref()?;
     Some(NetworkPolicy {
-        metadata: metadata(planned, name, "sweep"),
+        metadata,
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(LabelSelector {
                 match_labels: Some(
-                    [
-                        (naming::LABEL_MANAGED_BY, naming::APPLICATION.to_owned()),
-                        (naming::LABEL_POLICY, naming::label_value(&planned.validated.name)),
-                    ]
-                    .into_iter()
-                    .map(|(key, value)| (key.to_owned(), value))
-                    .collect(),
+                    [(naming::LABEL_MANAGED_BY, naming::APPLICATION.to_owned()), label]
+                        .into_iter()
+                        .map(|(key, value)| (key.to_owned(), value))
+                        .collect(),
                 ),
                 match_expressions: None,
             }),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
-            ingress: Some(vec![from_the_operator(settings)]),
+            ingress,
             egress: Some(vec![
                 NetworkPolicyEgressRule {
                     ports: Some(vec![port("TCP", source.spec.postgres.port)]),

@@ -25,14 +25,43 @@ const USER: i64 = 65_532;
 /// Tries after the first for faults that may pass.
 const BACKOFF_LIMIT: i32 = 2;
 
-/// The Job of a run.
+/// What differs between the runs of workers.
+pub(crate) struct Run<'a> {
+    /// Longest duration, in seconds.
+    pub active_deadline_seconds: i64,
+    /// Labels and annotations of the pod.
+    pub metadata: ObjectMeta,
+    /// Name of the `ConfigMap` with the plan.
+    pub config_map: String,
+    /// Name of the Secret with the credentials of the store.
+    pub credentials_secret: &'a str,
+    /// Name and key of the Secret with the certificate authority of the store.
+    pub ca_secret: Option<&'a (String, String)>,
+    /// Arguments of the program.
+    pub arguments: &'a [&'a str],
+}
+
+/// The Job of a sweep.
 pub(super) fn job_spec(planned: &Planned, settings: &WorkerSettings, arguments: &[&str]) -> JobSpec {
-    worker_job_spec(
-        planned.validated.active_deadline_seconds,
-        run_metadata(planned),
-        volumes(planned),
-        settings,
+    let run = Run {
+        active_deadline_seconds: planned.validated.active_deadline_seconds,
+        metadata: run_metadata(planned),
+        config_map: naming::config_map(&planned.validated.name, &planned.plan_hash),
+        credentials_secret: &planned.validated.credentials_secret,
+        ca_secret: planned.validated.store.ca_secret.as_ref(),
         arguments,
+    };
+    run_spec(&run, settings)
+}
+
+/// The Job of any run on one store.
+pub(crate) fn run_spec(run: &Run<'_>, settings: &WorkerSettings) -> JobSpec {
+    worker_job_spec(
+        run.active_deadline_seconds,
+        run.metadata.clone(),
+        volumes(run),
+        settings,
+        run.arguments,
     )
 }
 
@@ -140,14 +169,14 @@ fn resources(settings: &WorkerSettings) -> ResourceRequirements {
 
 /// The plan, the credentials, the certificate authority and the stop `ConfigMap`, each with its mount. All but the plan
 /// are optional: the worker says by name what is missing, while a pod would wait without a word.
-fn volumes(planned: &Planned) -> Vec<(Volume, VolumeMount)> {
-    let credentials = secret("credentials", &planned.validated.credentials_secret, None);
+fn volumes(run: &Run<'_>) -> Vec<(Volume, VolumeMount)> {
+    let credentials = secret("credentials", run.credentials_secret, None);
     let mut volumes = vec![
-        plan_volume(&naming::config_map(&planned.validated.name, &planned.plan_hash)),
+        plan_volume(&run.config_map),
         mounted(credentials, CREDENTIALS_DIRECTORY),
         stop_volume(),
     ];
-    if let Some((name, key)) = &planned.validated.store.ca_secret {
+    if let Some((name, key)) = run.ca_secret {
         volumes.push(authority("ca", name, key, CA_PATH));
     }
     volumes

@@ -195,7 +195,9 @@ fn warnings(schedule: &Schedule, zone: &TimeZone, now: Timestamp) -> Vec<String>
     warnings
 }
 
-fn store(source: &DataSource) -> Store {
+/// How to reach the store.
+#[must_use]
+pub fn store(source: &DataSource) -> Store {
     let postgres = &source.spec.postgres;
     Store {
         host: postgres.host.clone(),

@@ -7,6 +7,8 @@ use super::{Invalid, reasons, subjects};
 use crate::api::DataSource;
 use crate::api::data_source::Dataset;
 use crate::domain::identifier::{Identifier, TableName};
+use crate::domain::period::Period;
+use crate::domain::schedule::Schedule;
 use crate::domain::zone;
 
 /// Every mistake in a `DataSource`.
@@ -28,6 +30,8 @@ pub fn check(source: &DataSource) -> Vec<Invalid> {
                 }),
         );
     }
+    invalid.extend(survey(source));
+    invalid.extend(backups(source));
     let mut tables: HashMap<TableName, &str> = HashMap::new();
     let mut names: HashSet<&str> = HashSet::new();
     for dataset in &source.spec.datasets {
@@ -59,6 +63,44 @@ pub fn check(source: &DataSource) -> Vec<Invalid> {
     }
     invalid.extend(subjects::check(source));
     invalid
+}
+
+fn survey(source: &DataSource) -> Vec<Invalid> {
+    let Some(survey) = &source.spec.survey else {
+        return Vec::new();
+    };
+    let mut invalid = Vec::new();
+    if let Err(error) = survey.schedule.parse::<Schedule>() {
+        let field = "spec.survey.schedule";
+        invalid.push(Invalid::new(reasons::INVALID_SCHEDULE, field, error.to_string()));
+    }
+    if let Err(error) = zone::parse(&survey.time_zone) {
+        let field = "spec.survey.timeZone";
+        invalid.push(Invalid::new(reasons::INVALID_TIME_ZONE, field, error.to_string()));
+    }
+    for (index, table) in survey.without_personal_data.iter().enumerate() {
+        if let Err(error) = TableName::parse(table) {
+            let field = format!("spec.survey.withoutPersonalData[{index}]");
+            invalid.push(Invalid::new(reasons::INVALID_IDENTIFIER, field, error.to_string()));
+        }
+    }
+    invalid
+}
+
+fn backups(source: &DataSource) -> Vec<Invalid> {
+    let Some(backups) = &source.spec.backups else {
+        return Vec::new();
+    };
+    [
+        ("spec.backups.keptFor", Some(&backups.kept_for)),
+        ("spec.backups.walKeptFor", backups.wal_kept_for.as_ref()),
+    ]
+    .into_iter()
+    .filter_map(|(field, text)| {
+        let error = text?.parse::<Period>().err()?;
+        Some(Invalid::new(reasons::INVALID_DURATION, field, error.to_string()))
+    })
+    .collect()
 }
 
 fn fields(dataset: &Dataset, path: &str) -> Vec<Invalid> {
