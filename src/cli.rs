@@ -1,9 +1,13 @@
 //! Arguments -> settings -> one of the programs.
 
+mod agent;
 mod discover;
 mod grants;
+mod migrate;
 mod operator;
 mod output;
+mod recover;
+mod service;
 mod worker;
 
 use std::process::ExitCode;
@@ -28,6 +32,12 @@ enum Program {
     Operator(operator::Arguments),
     /// Execute a work plan against its store; started by the Jobs that the operator makes.
     Worker(worker::Arguments),
+    /// Write the API server's encryption configuration on this node; started by the chart's DaemonSet.
+    Agent(agent::Arguments),
+    /// Write every object anew under the current key and prove it; started by the chart's Deployment.
+    Migrate(migrate::Arguments),
+    /// Rebuild the key Secret from an agent's files or from the sealed copy.
+    Recover(recover::Arguments),
     /// Print a first `DataSource` and policy from the catalogue of a live database.
     Discover(discover::Arguments),
     /// Print the SQL of exactly the role that the policies in the files need.
@@ -41,6 +51,9 @@ pub fn main() -> ExitCode {
         Program::Crds => crds(),
         Program::Operator(arguments) => operator::run(arguments),
         Program::Worker(arguments) => worker::main(arguments),
+        Program::Agent(arguments) => agent::run(arguments),
+        Program::Migrate(arguments) => migrate::run(&arguments),
+        Program::Recover(arguments) => recover::run(&arguments),
         Program::Discover(arguments) => discover::run(arguments),
         Program::Grants(arguments) => grants::run(&arguments),
     }

@@ -1,0 +1,95 @@
+//! `privacy-operator recover`: rebuilds the key Secret and the API servers' file after a loss.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use super::output;
+use crate::encryption::custody::{Custody, FILE_KEY, NAMESPACE, RECORD_KEY, SECRET};
+use crate::encryption::seal::open_escrow;
+
+/// Rebuild the key Secret from an agent's files or from the sealed copy, and print it for kubectl apply -f -.
+///
+/// Every key that is found becomes readable again, and the rotation goes on from there. On a control-plane node, the
+/// agent's records are in /etc/kubernetes/encryption/privacy-operator-history; take the one with the highest number of
+/// all nodes. If the API servers' file is lost too, print it with --file and put it onto every control-plane node first.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false, id = "source")]
+pub struct Arguments {
+    /// A record of an agent: NUMBER.json, or the directory with all of them.
+    #[arg(long, group = "source")]
+    record: Option<PathBuf>,
+
+    /// The sealed copy: kubectl get configmap encryption-escrow -n privacy-operator-encryption -o jsonpath='{.data.keys\.age}'
+    #[arg(long, group = "source", requires = "identity")]
+    escrow: Option<PathBuf>,
+
+    /// File with the secret key of a recipient, as age-keygen wrote it.
+    #[arg(long)]
+    identity: Option<PathBuf>,
+
+    /// Print the API servers' file instead of the Secret.
+    #[arg(long)]
+    file: bool,
+}
+
+/// Prints what was recovered.
+pub fn run(arguments: &Arguments) -> ExitCode {
+    match recover(arguments) {
+        Ok(text) => output::print(&text),
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn recover(arguments: &Arguments) -> Result<String, String> {
+    let text = match (&arguments.record, &arguments.escrow, &arguments.identity) {
+        (Some(record), ..) => read(&newest(record)?)?,
+        (None, Some(escrow), Some(identity)) => {
+            let identity = String::from_utf8(read(identity)?).map_err(|_| "--identity is no text".to_owned())?;
+            open_escrow(&identity, &read(escrow)?).map_err(|error| format!("{}: {error}", escrow.display()))?
+        }
+        _ => return Err("name --record, or --escrow and --identity".to_owned()),
+    };
+    let custody = Custody::parse(&text)?;
+    let recovered = custody
+        .recovered()
+        .map_err(|error| format!("the file cannot be made from the one that was there before us: {error}"))?;
+    let file = recovered.file.clone().unwrap_or_default();
+    if arguments.file {
+        return Ok(file);
+    }
+    let secret = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": SECRET, "namespace": NAMESPACE},
+        "type": "Opaque",
+        "data": {RECORD_KEY: STANDARD.encode(recovered.text()), FILE_KEY: STANDARD.encode(file)},
+    });
+    Ok(format!("{secret:#}\n"))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The record with the highest number, where a directory is named.
+fn newest(path: &Path) -> Result<PathBuf, String> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let entries = std::fs::read_dir(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let numbered = entries.flatten().filter_map(|entry| {
+        let number: i64 = entry.file_name().to_str()?.strip_suffix(".json")?.parse().ok()?;
+        Some((number, entry.path()))
+    });
+    let newest = numbered.max_by_key(|(number, _)| *number);
+    newest
+        .map(|(_, path)| path)
+        .ok_or_else(|| format!("{} has no record of an agent, NUMBER.json", path.display()))
+}
