@@ -39,7 +39,9 @@ impl Files {
     pub fn last(&self) -> Option<Custody> {
         let mut generations = self.generations();
         while let Some(generation) = generations.pop() {
-            let record = fs::read(self.record(generation)).ok().and_then(|text| Custody::parse(&text).ok());
+            let record = fs::read(self.record(generation))
+                .ok()
+                .and_then(|text| Custody::parse(&text).ok());
             if record.is_some() {
                 return record;
             }
@@ -88,7 +90,11 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&next)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&next)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&next, path)?;
@@ -121,7 +127,10 @@ mod tests {
         files.write("one").unwrap();
         files.write("two").unwrap();
         assert_eq!(files.disk().unwrap().as_deref(), Some("two"));
-        let mode = fs::metadata(folder.path().join("config.yaml")).unwrap().permissions().mode();
+        let mode = fs::metadata(folder.path().join("config.yaml"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
         let mut record = Custody::importing(&[0; 32]);
         for generation in 1..=25 {
@@ -139,7 +148,11 @@ mod tests {
     fn a_secret_that_is_missing_or_makes_no_sense_is_told_without_its_content() {
         let folder = tempfile::tempdir().unwrap();
         assert!(read_offered(folder.path()).unwrap_err().contains("not mounted"));
-        fs::write(folder.path().join(RECORD_KEY), r#"{"version": 1, "secret": "c2VjcmV0"}"#).unwrap();
+        fs::write(
+            folder.path().join(RECORD_KEY),
+            r#"{"version": 1, "secret": "c2VjcmV0"}"#,
+        )
+        .unwrap();
         let error = read_offered(folder.path()).unwrap_err();
         assert!(error.contains("makes no sense") && !error.contains("c2Vj"), "{error}");
     }

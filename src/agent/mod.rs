@@ -85,7 +85,12 @@ fn look(files: &Files, keys: &std::path::Path) -> AgentReport {
     let last = files.last();
     let disk = match files.disk() {
         Ok(disk) => disk,
-        Err(error) => return AgentReport { problem: Some(problem("FileUnreadable", &error)), ..said(None, last.as_ref()) },
+        Err(error) => {
+            return AgentReport {
+                problem: Some(problem("FileUnreadable", &error)),
+                ..said(None, last.as_ref())
+            };
+        }
     };
     let verdict = judge(offered.as_ref().map_err(String::as_str), last.as_ref(), disk.as_deref());
     let outcome = match (&verdict, &offered, &last) {
@@ -97,7 +102,12 @@ fn look(files: &Files, keys: &std::path::Path) -> AgentReport {
     match (verdict, offered, outcome) {
         (_, _, Err(error)) => report.problem = Some(problem("CannotWrite", &error)),
         (Verdict::Keep(problem), ..) => report.problem = Some(problem),
-        (Verdict::PutBack, Err(what), _) => report.problem = Some(AgentProblem { reason: "NoKeySecret".to_owned(), message: what }),
+        (Verdict::PutBack, Err(what), _) => {
+            report.problem = Some(AgentProblem {
+                reason: "NoKeySecret".to_owned(),
+                message: what,
+            })
+        }
         (Verdict::Show, Ok(offered), _) => {
             report.baseline = disk.and_then(|disk| seal_baseline(&offered.import_key, &disk).ok());
         }
@@ -108,20 +118,28 @@ fn look(files: &Files, keys: &std::path::Path) -> AgentReport {
 
 fn act(files: &Files, verdict: &Verdict, record: &Custody, last: Option<&Custody>) -> Result<(), std::io::Error> {
     // The record goes first: after a crash in between, the file is one that the record knows.
-    if last != Some(record) && last.is_none_or(|last| record.next_number >= last.next_number || record.generation > last.generation) {
+    if last != Some(record)
+        && last.is_none_or(|last| record.next_number >= last.next_number || record.generation > last.generation)
+    {
         files.remember(record)?;
     }
     let Some(file) = record.file.as_deref().filter(|_| *verdict != Verdict::Right) else {
         return Ok(());
     };
     if matches!(verdict, Verdict::PutBack | Verdict::Replace { heals: true }) {
-        tracing::warn!("the API server's file was changed or damaged by somebody, and lacked nothing but ours: it is put right");
+        tracing::warn!(
+            "the API server's file was changed or damaged by somebody, and lacked nothing but ours: it is put right"
+        );
     }
     files.write(file)
 }
 
 fn said(disk: Option<&str>, last: Option<&Custody>) -> AgentReport {
-    let keys_of = |text: &str| Configuration::parse(text).map(|file| file.our_keys()).unwrap_or_default();
+    let keys_of = |text: &str| {
+        Configuration::parse(text)
+            .map(|file| file.our_keys())
+            .unwrap_or_default()
+    };
     let mut keys = disk.map(keys_of).unwrap_or_default();
     if let Some(file) = last.and_then(|last| last.file.as_deref()) {
         keys.extend(keys_of(file));

@@ -75,7 +75,10 @@ pub struct ClusterEncryptionSpec {
     #[serde(default = "default_resources")]
     #[schemars(
         length(min = 1, max = 16),
-        inner(length(min = 1, max = 253), regex(pattern = r"^[a-z][-a-z0-9]*(\.[a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"))
+        inner(
+            length(min = 1, max = 253),
+            regex(pattern = r"^[a-z][-a-z0-9]*(\.[a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$")
+        )
     )]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub resources: Vec<String>,
@@ -85,7 +88,10 @@ pub struct ClusterEncryptionSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 16),
-        inner(length(min = 1, max = 253), regex(pattern = r"^[a-z][-a-z0-9]*(\.[a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"))
+        inner(
+            length(min = 1, max = 253),
+            regex(pattern = r"^[a-z][-a-z0-9]*(\.[a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$")
+        )
     )]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub allowed_resources: Vec<String>,

@@ -29,7 +29,9 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> ExitCode {
     let (interval, width) = (arguments.interval_milliseconds.max(10), arguments.in_flight);
     service::run(arguments.log_format, "info", async |stop| {
-        let config = Config::infer().await.map_err(|error| format!("there is no way to a cluster: {error}"))?;
+        let config = Config::infer()
+            .await
+            .map_err(|error| format!("there is no way to a cluster: {error}"))?;
         let settings = migrate::Settings {
             config,
             interval: Duration::from_millis(interval),

@@ -9,7 +9,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::telemetry::{self, LogFormat};
 
 /// Runs `program` on one thread. It gets what comes with SIGTERM or SIGINT.
-pub fn run(format: LogFormat, level: &str, program: impl AsyncFnOnce(BoxFuture<'static, ()>) -> Result<(), String>) -> ExitCode {
+pub fn run(
+    format: LogFormat,
+    level: &str,
+    program: impl AsyncFnOnce(BoxFuture<'static, ()>) -> Result<(), String>,
+) -> ExitCode {
     if let Err(message) = telemetry::start(format, level) {
         eprintln!("{message}");
         return ExitCode::FAILURE;

@@ -10,6 +10,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::Mutex;
 
 use super::Error;
+use super::cluster_encryption::{self, GuardedEncryption};
 use super::error::Backoff;
 use crate::api::{DataRetentionPolicy, DataSource};
 use crate::metrics::Metrics;
@@ -40,6 +41,8 @@ pub struct Context {
     pub instance: String,
     /// Pauses after failures.
     pub backoff: Mutex<Backoff>,
+    /// What the encryption of the cluster needs.
+    pub encryption: Arc<cluster_encryption::Settings>,
 }
 
 impl Context {
@@ -60,6 +63,8 @@ pub struct Stores {
     pub policies: Vec<Store<GuardedPolicy>>,
     /// Sources.
     pub sources: Vec<Store<GuardedSource>>,
+    /// The encryption of the cluster.
+    pub encryptions: Vec<Store<GuardedEncryption>>,
 }
 
 impl Stores {
@@ -67,6 +72,12 @@ impl Stores {
     #[must_use]
     pub fn policies(&self) -> Vec<Arc<GuardedPolicy>> {
         self.policies.iter().flat_map(Store::state).collect()
+    }
+
+    /// The `ClusterEncryption`, if it is there and readable.
+    #[must_use]
+    pub fn encryptions(&self) -> Vec<Arc<GuardedEncryption>> {
+        self.encryptions.iter().flat_map(Store::state).collect()
     }
 
     /// The `DataSource` of a name, if it is there and readable.

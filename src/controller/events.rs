@@ -14,7 +14,8 @@ use crate::plan::transitions::Transition;
 /// Publishes an event about an object. A failure is logged, not returned: an event is a courtesy.
 pub async fn publish(context: &Context, reference: &ObjectReference, transition: Transition) {
     let now = (context.now)();
-    let namespace = reference.namespace.clone().unwrap_or_default();
+    // Events about cluster-wide objects are kept in `default`.
+    let namespace = reference.namespace.clone().unwrap_or_else(|| "default".to_owned());
     let name = reference.name.clone().unwrap_or_default();
     let words = format!("{}{}{}", transition.reason, transition.note, now);
     let short_name: String = name.chars().take(200).collect();

@@ -17,6 +17,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{controller, watcher};
 use kube::{Client, Resource, ResourceExt as _};
 
+use super::cluster_encryption::{self, GuardedEncryption};
 use super::context::{GuardedPolicy, GuardedSource};
 use super::jobs::label;
 use super::{Context, Error, Stores, data_retention_policy, data_source, events};
@@ -60,12 +61,24 @@ pub type Shutdown = Shared<BoxFuture<'static, ()>>;
 pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: impl FnOnce(Stores) -> Arc<Context>) {
     let policies: Vec<Controller<GuardedPolicy>> = scopes.apis(&client).into_iter().map(controller).collect();
     let sources: Vec<Controller<GuardedSource>> = scopes.apis(&client).into_iter().map(controller).collect();
+    let encryptions: Controller<GuardedEncryption> = controller(Api::all(client.clone()));
     let stores = Stores {
+        encryptions: vec![encryptions.store()],
         policies: policies.iter().map(Controller::store).collect(),
         sources: sources.iter().map(Controller::store).collect(),
     };
     let context = context(stores.clone());
     let mut running: Vec<BoxFuture<'static, ()>> = Vec::new();
+    running.push(
+        drive(
+            encryptions.graceful_shutdown_on(shutdown.clone()),
+            cluster_encryption::reconcile,
+            "ClusterEncryption",
+            context.clone(),
+            stores.clone(),
+        )
+        .boxed(),
+    );
     let per_scope = policies.into_iter().zip(sources).enumerate();
     for (index, (policies, sources)) in per_scope {
         let watched = Watched {
@@ -283,6 +296,9 @@ async fn filled(stores: &Stores) {
         let _ = store.wait_until_ready().await;
     }
     for store in &stores.sources {
+        let _ = store.wait_until_ready().await;
+    }
+    for store in &stores.encryptions {
         let _ = store.wait_until_ready().await;
     }
 }

@@ -18,6 +18,16 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     S: Serialize,
 {
+    let api = Api::<K>::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    write_to(context, &api, object, old, new).await
+}
+
+/// As [`write`], for an object of any scope.
+pub async fn write_to<K, S>(context: &Context, api: &Api<K>, object: &K, old: Option<&S>, new: &S) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    S: Serialize,
+{
     let name = object.name_any();
     let serialise = |status: &S| {
         serde_json::to_value(status).map_err(|source| Error::Serialise {
@@ -38,8 +48,7 @@ where
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
     };
-    Api::<K>::namespaced(context.client.clone(), &object.namespace().unwrap_or_default())
-        .patch_status(&name, &parameters, &Patch::Merge(&document))
+    api.patch_status(&name, &parameters, &Patch::Merge(&document))
         .await
         .map(drop)
         .map_err(|source| Error::request::<K>("write the status of", &name, source))

@@ -118,7 +118,9 @@ impl Configuration {
             }
             for provider in &entry.providers {
                 if provider.parts() != 1 {
-                    return rule(format!("a provider of resources[{index}] is not exactly one of aesgcm, aescbc, secretbox, identity and kms"));
+                    return rule(format!(
+                        "a provider of resources[{index}] is not exactly one of aesgcm, aescbc, secretbox, identity and kms"
+                    ));
                 }
                 for (kind, keys) in provider.keys() {
                     if keys.keys.is_empty() {
@@ -132,7 +134,10 @@ impl Configuration {
                             (_, None) => false,
                         };
                         if !fits || key.name.is_empty() {
-                            return rule(format!("the key `{}` of {kind} has not the right length in base64", key.name));
+                            return rule(format!(
+                                "the key `{}` of {kind} has not the right length in base64",
+                                key.name
+                            ));
                         }
                     }
                 }
@@ -169,11 +174,7 @@ impl Configuration {
 
     /// This file, with our keys for the managed resources: before the providers that a resource has here, or after
     /// them. The first key writes.
-    pub fn with_our_keys(
-        &self,
-        managed: &[Managed<'_>],
-        keys: &[(&str, &Material)],
-    ) -> Result<Self, NotUnderstood> {
+    pub fn with_our_keys(&self, managed: &[Managed<'_>], keys: &[(&str, &Material)]) -> Result<Self, NotUnderstood> {
         let mut rest = self.resources.clone();
         let mut entries = Vec::new();
         for managed in managed {
@@ -252,7 +253,11 @@ fn take(rest: &mut Vec<Entry>, resource: &str) -> Result<Vec<Provider>, NotUnder
         rest.remove(index);
     } else if providers.iter().any(|provider| provider.kms.is_some()) {
         // A key service may be named once only, so the entry cannot be divided.
-        let what = if before == entry.resources.len() { "a wildcard" } else { "other resources" };
+        let what = if before == entry.resources.len() {
+            "a wildcard"
+        } else {
+            "other resources"
+        };
         return Err(NotUnderstood::Rule(format!(
             "`{resource}` shares an entry with a kms provider with {what}: give `{resource}` an entry of its own, with a kms provider of another name"
         )));
@@ -412,7 +417,10 @@ resources:
             .with_our_keys(&[managed("secrets", false)], &[("privacy-operator-1-a", &key)])
             .unwrap();
         let text = after.render();
-        assert!(text.find("identity").unwrap() < text.find("secretbox").unwrap(), "{text}");
+        assert!(
+            text.find("identity").unwrap() < text.find("secretbox").unwrap(),
+            "{text}"
+        );
         assert_eq!(after.our_keys(), BTreeSet::from(["privacy-operator-1-a".to_owned()]));
     }
 
@@ -421,7 +429,10 @@ resources:
         let key = material(1);
         let after = Configuration::parse(FOREIGN)
             .unwrap()
-            .with_our_keys(&[managed("leases.coordination.k8s.io", true)], &[("privacy-operator-1-a", &key)])
+            .with_our_keys(
+                &[managed("leases.coordination.k8s.io", true)],
+                &[("privacy-operator-1-a", &key)],
+            )
             .unwrap();
         assert!(after.readers()["leases.coordination.k8s.io"].contains("identity"));
     }

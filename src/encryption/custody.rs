@@ -473,15 +473,18 @@ impl Custody {
 
     /// Reads a record, and refuses one that somebody has changed so that it does not fit together any more.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
-        let custody: Self =
-            serde_json::from_slice(text).map_err(|error| format!("{RECORD_KEY} cannot be read: line {}", error.line()))?;
+        let custody: Self = serde_json::from_slice(text)
+            .map_err(|error| format!("{RECORD_KEY} cannot be read: line {}", error.line()))?;
         custody.check()?;
         Ok(custody)
     }
 
     fn check(&self) -> Result<(), String> {
         if self.version != VERSION {
-            return Err(format!("{RECORD_KEY} is of version {}, this program reads {VERSION}", self.version));
+            return Err(format!(
+                "{RECORD_KEY} is of version {}, this program reads {VERSION}",
+                self.version
+            ));
         }
         if let Some(key) = self.keys.iter().find(|key| !key.is_sound()) {
             return Err(format!(
@@ -497,9 +500,14 @@ impl Custody {
             return Err(format!("the active key `{active}` is not among the keys"));
         }
         let Some(file) = &self.file else {
-            return if self.step == Step::Import { Ok(()) } else { Err("the file is missing".to_owned()) };
+            return if self.step == Step::Import {
+                Ok(())
+            } else {
+                Err("the file is missing".to_owned())
+            };
         };
-        let configuration = Configuration::parse(file).map_err(|error| format!("the file in it is not understood: {error}"))?;
+        let configuration =
+            Configuration::parse(file).map_err(|error| format!("the file in it is not understood: {error}"))?;
         let in_file = configuration.our_keys();
         let expected: BTreeSet<String> = self
             .keys

@@ -44,9 +44,15 @@ pub fn judge(offered: Result<&Custody, &str>, last: Option<&Custody>, disk: Opti
     };
     if offered.step == Step::Import {
         return if last.is_some() {
-            keep("OlderSecret", "the Secret begins anew, but this node has a file of ours: privacy-operator recover --help")
+            keep(
+                "OlderSecret",
+                "the Secret begins anew, but this node has a file of ours: privacy-operator recover --help",
+            )
         } else if disk.is_none() {
-            keep("FileMissing", "the API server's file is not there: is the agent's directory the right one (encryption.directory, encryption.file)?")
+            keep(
+                "FileMissing",
+                "the API server's file is not there: is the agent's directory the right one (encryption.directory, encryption.file)?",
+            )
         } else {
             Verdict::Show
         };
@@ -58,18 +64,30 @@ pub fn judge(offered: Result<&Custody, &str>, last: Option<&Custody>, disk: Opti
         if offered.generation < last.generation {
             let older = keep(
                 "OlderSecret",
-                format!("the Secret that is mounted is of generation {}, the file is of {}: the newer one stays", offered.generation, last.generation),
+                format!(
+                    "the Secret that is mounted is of generation {}, the file is of {}: the newer one stays",
+                    offered.generation, last.generation
+                ),
             );
             return healing(Some(last), disk).unwrap_or(older);
         }
         if offered.generation == last.generation && offered.file_hash() != last.file_hash() {
-            return keep("ForkedSecret", format!("there are two files of generation {}: the one on this node stays", last.generation));
+            return keep(
+                "ForkedSecret",
+                format!(
+                    "there are two files of generation {}: the one on this node stays",
+                    last.generation
+                ),
+            );
         }
     }
     let Some(disk) = disk else {
         return match last {
             Some(_) => Verdict::Replace { heals: true },
-            None => keep("FileMissing", "the API server's file is not there: is the agent's directory the right one (encryption.directory, encryption.file)?"),
+            None => keep(
+                "FileMissing",
+                "the API server's file is not there: is the agent's directory the right one (encryption.directory, encryption.file)?",
+            ),
         };
     };
     if file_hash(disk) == file_hash(file) {
@@ -80,15 +98,24 @@ pub fn judge(offered: Result<&Custody, &str>, last: Option<&Custody>, disk: Opti
     match lost_readers(disk, file, offered) {
         // Not readable as a file: no API server can have loaded it.
         None if last.is_some() => Verdict::Replace { heals: true },
-        None => keep("FileNotUnderstood", "the API server's file is not understood, and it is not ours: it is left alone"),
+        None => keep(
+            "FileNotUnderstood",
+            "the API server's file is not understood, and it is not ours: it is left alone",
+        ),
         Some(lost) if lost.is_empty() => Verdict::Replace { heals: !is_ours },
         Some(lost) if is_ours => keep(
             "KeyNotRetired",
-            format!("the new file would lack {}, and nothing proves that they are not needed: the old file stays", lost.join(", ")),
+            format!(
+                "the new file would lack {}, and nothing proves that they are not needed: the old file stays",
+                lost.join(", ")
+            ),
         ),
         Some(lost) => keep(
             "FileChangedByHand",
-            format!("somebody wrote {} into the API server's file: it is left alone. Take it out again, or put the last file back from the agent's directory", lost.join(", ")),
+            format!(
+                "somebody wrote {} into the API server's file: it is left alone. Take it out again, or put the last file back from the agent's directory",
+                lost.join(", ")
+            ),
         ),
     }
 }
@@ -121,11 +148,15 @@ fn lost_readers(old: &str, new: &str, offered: &Custody) -> Option<Vec<String>> 
 }
 
 fn is_retired(reader: &str, offered: &Custody) -> bool {
-    let Some(name) = reader.strip_prefix("secretbox ").and_then(|rest| rest.split(' ').next()) else {
+    let Some(name) = reader
+        .strip_prefix("secretbox ")
+        .and_then(|rest| rest.split(' ').next())
+    else {
         return false;
     };
     offered.retired.iter().any(|retired| {
-        let is_proof = retired.verification.len() == 64 && retired.verification.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_proof =
+            retired.verification.len() == 64 && retired.verification.bytes().all(|byte| byte.is_ascii_hexdigit());
         // The proof at hand must not be about the very key that leaves.
         let contradicts = offered
             .verification
@@ -181,19 +212,28 @@ mod tests {
     fn a_newer_file_replaces_an_older_one_and_never_the_other_way_round() {
         let (old, new) = records();
         let disk = |custody: &Custody| custody.file.clone().unwrap();
-        assert_eq!(judge(Ok(&new), Some(&old), Some(&disk(&old))), Verdict::Replace { heals: false });
+        assert_eq!(
+            judge(Ok(&new), Some(&old), Some(&disk(&old))),
+            Verdict::Replace { heals: false }
+        );
         assert_eq!(judge(Ok(&new), Some(&new), Some(&disk(&new))), Verdict::Right);
         assert_eq!(reason(judge(Ok(&old), Some(&new), Some(&disk(&new)))), "OlderSecret");
         let mut forked = new.clone();
         forked.file = old.file.clone();
-        assert_eq!(reason(judge(Ok(&forked), Some(&new), Some(&disk(&new)))), "ForkedSecret");
+        assert_eq!(
+            reason(judge(Ok(&forked), Some(&new), Some(&disk(&new)))),
+            "ForkedSecret"
+        );
     }
 
     #[test]
     fn first_contact_shows_the_file_and_takes_it_for_right_once_it_is_taken_in() {
         let importing = Custody::importing(&[0; 32]);
         assert_eq!(judge(Ok(&importing), None, Some(BASELINE)), Verdict::Show);
-        assert_eq!(judge(Ok(&importing.imported(BASELINE)), None, Some(BASELINE)), Verdict::Right);
+        assert_eq!(
+            judge(Ok(&importing.imported(BASELINE)), None, Some(BASELINE)),
+            Verdict::Right
+        );
         assert_eq!(reason(judge(Ok(&importing), None, None)), "FileMissing");
         let (old, _) = records();
         assert_eq!(reason(judge(Ok(&importing), Some(&old), Some(BASELINE))), "OlderSecret");
@@ -202,13 +242,21 @@ mod tests {
     #[test]
     fn a_key_leaves_only_with_a_proof_that_is_not_about_itself() {
         let (_, one) = records();
-        let two = one.minted(&[2; 32], None, now()).distributed(&secrets()).unwrap().promoted().unwrap();
+        let two = one
+            .minted(&[2; 32], None, now())
+            .distributed(&secrets())
+            .unwrap()
+            .promoted()
+            .unwrap();
         let first = one.active.clone().unwrap();
         let mut early = two.clone();
         early.keys.retain(|key| key.name != first);
         early.generation += 1;
         early.file = early.file.map(|file| file.replace(&first, "privacy-operator-9-z"));
-        assert_eq!(reason(judge(Ok(&early), Some(&two), two.file.as_deref())), "KeyNotRetired");
+        assert_eq!(
+            reason(judge(Ok(&early), Some(&two), two.file.as_deref())),
+            "KeyNotRetired"
+        );
         let proof = |key: &str| Verification {
             key: key.to_owned(),
             generation: two.generation,
@@ -217,10 +265,19 @@ mod tests {
             resources: secrets(),
             at: now(),
         };
-        let pruned = two.verified(proof(two.active.as_ref().unwrap())).pruned(&[first.clone()]).unwrap();
-        assert_eq!(judge(Ok(&pruned), Some(&two), two.file.as_deref()), Verdict::Replace { heals: false });
+        let pruned = two
+            .verified(proof(two.active.as_ref().unwrap()))
+            .pruned(&[first.clone()])
+            .unwrap();
+        assert_eq!(
+            judge(Ok(&pruned), Some(&two), two.file.as_deref()),
+            Verdict::Replace { heals: false }
+        );
         let wrong = two.verified(proof(&first)).pruned(&[first.clone()]).unwrap();
-        assert_eq!(reason(judge(Ok(&wrong), Some(&two), two.file.as_deref())), "KeyNotRetired");
+        assert_eq!(
+            reason(judge(Ok(&wrong), Some(&two), two.file.as_deref())),
+            "KeyNotRetired"
+        );
     }
 
     #[test]
@@ -228,7 +285,10 @@ mod tests {
         let (old, new) = records();
         let file = new.file.clone().unwrap();
         let truncated = &file[..file.len() / 2];
-        assert_eq!(judge(Ok(&new), Some(&new), Some(truncated)), Verdict::Replace { heals: true });
+        assert_eq!(
+            judge(Ok(&new), Some(&new), Some(truncated)),
+            Verdict::Replace { heals: true }
+        );
         assert_eq!(judge(Ok(&new), Some(&new), Some("")), Verdict::Replace { heals: true });
         assert_eq!(judge(Ok(&new), Some(&new), None), Verdict::Replace { heals: true });
         // Without a usable Secret, or with an older one, from its own record.
@@ -237,12 +297,24 @@ mod tests {
         assert_eq!(reason(judge(Err("x"), Some(&new), Some(&file))), "NoKeySecret");
         // A comment takes nothing away; another key could already be in use.
         let commented = format!("# mine\n{file}");
-        assert_eq!(judge(Ok(&new), Some(&new), Some(&commented)), Verdict::Replace { heals: true });
-        let extended = file.replace("- identity: {}", "- identity: {}\n      - aescbc: {keys: [{name: mine, secret: MDEyMzQ1Njc4OWFiY2RlZg==}]}");
+        assert_eq!(
+            judge(Ok(&new), Some(&new), Some(&commented)),
+            Verdict::Replace { heals: true }
+        );
+        let extended = file.replace(
+            "- identity: {}",
+            "- identity: {}\n      - aescbc: {keys: [{name: mine, secret: MDEyMzQ1Njc4OWFiY2RlZg==}]}",
+        );
         let verdict = judge(Ok(&new), Some(&new), Some(&extended));
-        let Verdict::Keep(problem) = verdict else { panic!("{verdict:?}") };
+        let Verdict::Keep(problem) = verdict else {
+            panic!("{verdict:?}")
+        };
         assert_eq!(problem.reason, "FileChangedByHand");
-        assert!(problem.message.contains("aescbc key mine") && !problem.message.contains("MDEy"), "{}", problem.message);
+        assert!(
+            problem.message.contains("aescbc key mine") && !problem.message.contains("MDEy"),
+            "{}",
+            problem.message
+        );
         assert_eq!(reason(judge(Ok(&new), None, Some("not a file"))), "FileNotUnderstood");
     }
 }

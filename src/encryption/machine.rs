@@ -101,7 +101,11 @@ fn what_is_lost(seen: &Observation) -> Option<Decision> {
     let reports = || seen.agents.iter().flatten().filter_map(|agent| agent.report.as_ref());
     known.extend(reports().flat_map(|report| report.keys.clone()));
     if let Baseline::Text(text) = &seen.baseline {
-        known.extend(Configuration::parse(text).map(|file| file.our_keys()).unwrap_or_default());
+        known.extend(
+            Configuration::parse(text)
+                .map(|file| file.our_keys())
+                .unwrap_or_default(),
+        );
     }
     let (here, generation) = match &seen.custody {
         Found::Present(custody) => (custody.known_keys(), custody.generation),
@@ -130,7 +134,11 @@ fn what_is_lost(seen: &Observation) -> Option<Decision> {
 }
 
 fn who_is_missing(seen: &Observation) -> Option<Decision> {
-    if let Some(server) = seen.servers.iter().find(|server| server.state == ServerState::NotConfigured) {
+    if let Some(server) = seen
+        .servers
+        .iter()
+        .find(|server| server.state == ServerState::NotConfigured)
+    {
         return Some(stop(
             reasons::NOT_CONFIGURED,
             format!(
@@ -139,17 +147,27 @@ fn who_is_missing(seen: &Observation) -> Option<Decision> {
             ),
         ));
     }
-    if let Some(server) = seen.servers.iter().find(|server| server.state == ServerState::Forbidden) {
+    if let Some(server) = seen
+        .servers
+        .iter()
+        .find(|server| server.state == ServerState::Forbidden)
+    {
         return Some(wait(
             reasons::METRICS_FORBIDDEN,
-            format!("the operator may not read /metrics of {}: helm upgrade with encryption.enabled=true gives it the right", server.name),
+            format!(
+                "the operator may not read /metrics of {}: helm upgrade with encryption.enabled=true gives it the right",
+                server.name
+            ),
         ));
     }
     if let Some(missing) = seen.missing.first() {
         return Some(wait(reasons::SERVER_MISSING, missing.clone()));
     }
     if seen.servers.is_empty() {
-        return Some(wait(reasons::SERVER_MISSING, "no API server was found: name them in spec.controlPlane.endpoints"));
+        return Some(wait(
+            reasons::SERVER_MISSING,
+            "no API server was found: name them in spec.controlPlane.endpoints",
+        ));
     }
     let unreachable = seen.servers.iter().find_map(|server| match &server.state {
         ServerState::Unreachable(why) => Some((&server.name, why)),
@@ -185,12 +203,18 @@ fn import(custody: &Custody, seen: &Observation) -> Decision {
         Baseline::Different(nodes) => {
             return stop(
                 reasons::BASELINE_DIFFERS,
-                format!("the control-plane nodes have different files ({}): make them equal first", nodes.join(", ")),
+                format!(
+                    "the control-plane nodes have different files ({}): make them equal first",
+                    nodes.join(", ")
+                ),
             );
         }
         Baseline::Unknown if seen.agents.is_some() => {
             let problem = problems(seen).unwrap_or_else(|| "they get the Secret within a minute or two".to_owned());
-            return wait(reasons::BASELINE_MISSING, format!("the agents have not shown the file that the nodes have: {problem}"));
+            return wait(
+                reasons::BASELINE_MISSING,
+                format!("the agents have not shown the file that the nodes have: {problem}"),
+            );
         }
         Baseline::Unknown => {
             return wait(
@@ -202,11 +226,16 @@ fn import(custody: &Custody, seen: &Observation) -> Decision {
     if let Err(error) = Configuration::parse(text) {
         return stop(
             reasons::FILE_NOT_UNDERSTOOD,
-            format!("the encryption configuration of the control plane is not understood, so it is left alone: {error}"),
+            format!(
+                "the encryption configuration of the control plane is not understood, so it is left alone: {error}"
+            ),
         );
     }
     let hash = file_hash(text);
-    let other = seen.servers.iter().find(|server| server.state != ServerState::Loaded(hash.clone()));
+    let other = seen
+        .servers
+        .iter()
+        .find(|server| server.state != ServerState::Loaded(hash.clone()));
     match other {
         None => Decision::Write(Box::new(custody.imported(text))),
         Some(server) => wait(
@@ -260,9 +289,10 @@ fn agreement(wanted: &Wanted, custody: &Custody, seen: &Observation) -> Option<D
         // What was agreed is not so any more: the time starts anew.
         return Some(Decision::Write(Box::new(custody.agreed(None))));
     }
-    let stranger = seen.servers.iter().find(|server| {
-        matches!(&server.state, ServerState::Loaded(hash) if custody.generation_of(hash).is_none())
-    });
+    let stranger = seen
+        .servers
+        .iter()
+        .find(|server| matches!(&server.state, ServerState::Loaded(hash) if custody.generation_of(hash).is_none()));
     if let Some(server) = stranger {
         return Some(stop(
             reasons::UNKNOWN_FILE,
@@ -287,12 +317,20 @@ fn agreement(wanted: &Wanted, custody: &Custody, seen: &Observation) -> Option<D
                 super::custody::FILE_KEY.replace('.', "\\.")
             )
         } else {
-            format!("the file of generation {} is not loaded yet by {who}; API servers look once a minute", custody.generation)
+            format!(
+                "the file of generation {} is not loaded yet by {who}; API servers look once a minute",
+                custody.generation
+            )
         },
     ))
 }
 
-fn next_step(wanted: &Wanted, custody: &Custody, seen: &Observation, random: &[u8; 32]) -> Result<Decision, NotUnderstood> {
+fn next_step(
+    wanted: &Wanted,
+    custody: &Custody,
+    seen: &Observation,
+    random: &[u8; 32],
+) -> Result<Decision, NotUnderstood> {
     let write = |custody: Custody| Ok(Decision::Write(Box::new(custody)));
     match custody.step {
         Step::Import => Ok(import(custody, seen)),
@@ -308,7 +346,10 @@ fn next_step(wanted: &Wanted, custody: &Custody, seen: &Observation, random: &[u
             if since.is_none_or(|since| since < wanted.settle) {
                 return Ok(wait(
                     reasons::SETTLING,
-                    format!("every API server writes with the new key; writes that began before get {} to end", wanted.settle),
+                    format!(
+                        "every API server writes with the new key; writes that began before get {} to end",
+                        wanted.settle
+                    ),
                 ));
             }
             write(custody.passing(Step::Migrate))
@@ -374,10 +415,9 @@ fn finished_pass<'a>(custody: &Custody, seen: &'a Observation) -> Result<&'a Pas
     let report = seen.report.as_ref().filter(|report| report.order == order.id);
     match report {
         _ if seen.order.as_ref() != Some(&order) => Err(Decision::Order(order)),
-        Some(report) if report.problem.is_some() => Err(wait(
-            reasons::PASS_BLOCKED,
-            report.problem.clone().unwrap_or_default(),
-        )),
+        Some(report) if report.problem.is_some() => {
+            Err(wait(reasons::PASS_BLOCKED, report.problem.clone().unwrap_or_default()))
+        }
         Some(report) if report.complete => Ok(report),
         Some(report) => Err(wait(
             reasons::PASS_RUNNING,

@@ -70,7 +70,9 @@ impl World {
                 report: Some(AgentReport {
                     generation: last.as_ref().map(|last| last.generation),
                     file_hash: Some(file_hash(disk)),
-                    keys: super::configuration::Configuration::parse(disk).map(|file| file.our_keys()).unwrap_or_default(),
+                    keys: super::configuration::Configuration::parse(disk)
+                        .map(|file| file.our_keys())
+                        .unwrap_or_default(),
                     problem: None,
                     baseline: None,
                 }),
@@ -159,7 +161,10 @@ impl World {
                 steps.push(self.custody().step);
             }
         }
-        panic!("it does not settle: {steps:?} {:?}", decide(wanted, &self.seen(), &[random; 32]));
+        panic!(
+            "it does not settle: {steps:?} {:?}",
+            decide(wanted, &self.seen(), &[random; 32])
+        );
     }
 
     pub fn run_until_settled(&mut self) {
@@ -184,10 +189,21 @@ fn the_first_rotation_takes_every_step_in_order() {
     use Step::{Distribute, Import, Migrate, Mint, Promote, Prune, Settled, Verify};
     let mut world = World::new();
     let steps = world.run(&wanted(), 1);
-    assert_eq!(steps, [Import, Settled, Mint, Distribute, Promote, Migrate, Verify, Prune, Settled]);
+    assert_eq!(
+        steps,
+        [
+            Import, Settled, Mint, Distribute, Promote, Migrate, Verify, Prune, Settled
+        ]
+    );
     let custody = world.custody();
-    assert_eq!(custody.verification.as_ref().unwrap().key, *custody.active.as_ref().unwrap());
-    assert!(custody.file.as_ref().unwrap().contains("identity"), "what was plain in a backup can still be read");
+    assert_eq!(
+        custody.verification.as_ref().unwrap().key,
+        *custody.active.as_ref().unwrap()
+    );
+    assert!(
+        custody.file.as_ref().unwrap().contains("identity"),
+        "what was plain in a backup can still be read"
+    );
 }
 
 #[test]
@@ -220,7 +236,12 @@ fn a_new_resource_is_readable_everywhere_before_it_is_written() {
     while world.custody().step != Step::Distribute {
         world.step(&wanted, 2);
     }
-    let resource = world.custody().resources.iter().find(|resource| resource.name == "configmaps").unwrap();
+    let resource = world
+        .custody()
+        .resources
+        .iter()
+        .find(|resource| resource.name == "configmaps")
+        .unwrap();
     assert!(!resource.promoted);
     world.run(&wanted, 2);
     assert!(world.custody().resources.iter().all(|resource| resource.promoted));
@@ -247,39 +268,68 @@ fn whatever_is_missing_or_late_holds_the_next_step() {
         halt(&decide(&wanted, &seen, &[3; 32]))
     };
     let server = |state: ServerState| move |seen: &mut Observation| seen.servers[1].state = state.clone();
-    assert_eq!(case(&server(ServerState::Unreachable("x".to_owned()))), (reasons::SERVER_UNREACHABLE, false));
-    assert_eq!(case(&server(ServerState::Forbidden)), (reasons::METRICS_FORBIDDEN, false));
-    assert_eq!(case(&server(ServerState::NotConfigured)), (reasons::NOT_CONFIGURED, true));
-    assert_eq!(case(&|seen| seen.missing.push("node-2 has no endpoint".to_owned())), (reasons::SERVER_MISSING, false));
+    assert_eq!(
+        case(&server(ServerState::Unreachable("x".to_owned()))),
+        (reasons::SERVER_UNREACHABLE, false)
+    );
+    assert_eq!(
+        case(&server(ServerState::Forbidden)),
+        (reasons::METRICS_FORBIDDEN, false)
+    );
+    assert_eq!(
+        case(&server(ServerState::NotConfigured)),
+        (reasons::NOT_CONFIGURED, true)
+    );
+    assert_eq!(
+        case(&|seen| seen.missing.push("node-2 has no endpoint".to_owned())),
+        (reasons::SERVER_MISSING, false)
+    );
     assert_eq!(case(&|seen| seen.servers.clear()), (reasons::SERVER_MISSING, false));
-    assert_eq!(case(&|seen| seen.agents.as_mut().unwrap()[0].report = None), (reasons::AGENT_MISSING, false));
-    assert_eq!(case(&|seen| seen.agents = Some(vec![])), (reasons::AGENT_MISSING, false));
+    assert_eq!(
+        case(&|seen| seen.agents.as_mut().unwrap()[0].report = None),
+        (reasons::AGENT_MISSING, false)
+    );
+    assert_eq!(
+        case(&|seen| seen.agents = Some(vec![])),
+        (reasons::AGENT_MISSING, false)
+    );
     // A lagging server: first the agreement is taken back, then it is waited for.
     let mut lagging = world.seen();
     lagging.servers[1].state = ServerState::Loaded(file_hash(&old));
-    let Found::Present(custody) = &mut lagging.custody else { panic!() };
+    let Found::Present(custody) = &mut lagging.custody else {
+        panic!()
+    };
     custody.agreed_at = None;
     lagging.servers[1].state = ServerState::Loaded(custody.files[0].hash.clone());
     assert_eq!(halt(&decide(&wanted, &lagging, &[3; 32])), (reasons::NOT_AGREED, false));
     lagging.servers[1].state = ServerState::Loaded("sha256:strange".to_owned());
-    assert_eq!(halt(&decide(&wanted, &lagging, &[3; 32])), (reasons::UNKNOWN_FILE, true));
+    assert_eq!(
+        halt(&decide(&wanted, &lagging, &[3; 32])),
+        (reasons::UNKNOWN_FILE, true)
+    );
 }
 
 #[test]
 fn an_agreement_that_is_broken_starts_the_two_minutes_anew() {
     let mut world = World::new();
     let wanted = wanted();
-    while !matches!(world.custody, Found::Present(ref custody) if custody.step == Step::Promote && custody.agreed_at.is_some()) {
+    while !matches!(world.custody, Found::Present(ref custody) if custody.step == Step::Promote && custody.agreed_at.is_some())
+    {
         world.step(&wanted, 1);
     }
     let loaded = world.loaded[0].clone();
     world.loaded[0] = BASELINE.to_owned();
-    let Decision::Write(next) = decide(&wanted, &world.seen(), &[1; 32]) else { panic!() };
+    let Decision::Write(next) = decide(&wanted, &world.seen(), &[1; 32]) else {
+        panic!()
+    };
     assert_eq!((next.step, next.agreed_at), (Step::Promote, None));
     world.custody = Found::Present(next);
     world.loaded[0] = loaded;
     world.step(&wanted, 1);
-    assert_eq!(halt(&decide(&wanted, &world.seen(), &[1; 32])), (reasons::SETTLING, false));
+    assert_eq!(
+        halt(&decide(&wanted, &world.seen(), &[1; 32])),
+        (reasons::SETTLING, false)
+    );
 }
 
 #[test]
@@ -342,7 +392,9 @@ fn a_pass_that_proves_nothing_is_repeated_and_one_that_is_refused_prunes_nothing
         decide(&wanted, &seen, &[1; 32])
     };
     report.unproven = 1;
-    let Decision::Write(next) = judged(&report, 0) else { panic!() };
+    let Decision::Write(next) = judged(&report, 0) else {
+        panic!()
+    };
     assert_eq!((next.step, next.pass), (Step::Verify, world.custody().pass + 1));
     report.unproven = 0;
     report.refused = vec!["shop/immutable".to_owned()];
@@ -355,7 +407,11 @@ fn a_pass_that_proves_nothing_is_repeated_and_one_that_is_refused_prunes_nothing
     report.problem = Some("forbidden".to_owned());
     assert_eq!(halt(&judged(&report, 1)), (reasons::PASS_BLOCKED, false));
     // The report of another pass counts for nothing.
-    report = PassReport { order: "0-Verify-1".to_owned(), complete: true, ..PassReport::default() };
+    report = PassReport {
+        order: "0-Verify-1".to_owned(),
+        complete: true,
+        ..PassReport::default()
+    };
     let mut seen = world.seen();
     seen.report = Some(report);
     assert_eq!(halt(&decide(&wanted, &seen, &[1; 32])), (reasons::PASS_RUNNING, false));
@@ -371,16 +427,28 @@ fn first_contact_stops_at_a_file_that_is_not_understood_or_not_loaded_or_not_the
         halt(&decide(&wanted(), &seen, &[1; 32]))
     };
     assert_eq!(judged(Baseline::Unknown), (reasons::BASELINE_MISSING, false));
-    assert_eq!(judged(Baseline::Different(vec!["a".to_owned()])), (reasons::BASELINE_DIFFERS, true));
-    assert_eq!(judged(Baseline::Text("{".to_owned())), (reasons::FILE_NOT_UNDERSTOOD, true));
-    assert_eq!(judged(Baseline::Text(format!("# other\n{BASELINE}"))), (reasons::NOT_AGREED, false));
+    assert_eq!(
+        judged(Baseline::Different(vec!["a".to_owned()])),
+        (reasons::BASELINE_DIFFERS, true)
+    );
+    assert_eq!(
+        judged(Baseline::Text("{".to_owned())),
+        (reasons::FILE_NOT_UNDERSTOOD, true)
+    );
+    assert_eq!(
+        judged(Baseline::Text(format!("# other\n{BASELINE}"))),
+        (reasons::NOT_AGREED, false)
+    );
 }
 
 #[test]
 fn observe_takes_no_step_and_render_needs_no_agent() {
     let mut wanted = wanted();
     wanted.mode = EncryptionMode::Observe;
-    assert_eq!(halt(&decide(&wanted, &World::new().seen(), &[1; 32])), (reasons::OBSERVING, false));
+    assert_eq!(
+        halt(&decide(&wanted, &World::new().seen(), &[1; 32])),
+        (reasons::OBSERVING, false)
+    );
     wanted.mode = EncryptionMode::Render;
     let mut seen = World::new().seen();
     seen.agents = None;

@@ -217,16 +217,30 @@ impl Explorer {
         let hash = |file: u16| file_hash(self.files.get(file));
         let is_lie = self.mutant == Mutant::PromoteBeforeAgreement
             && custody.is_some_and(|custody| custody.step == Step::Distribute);
-        let forgets = self.mutant == Mutant::MintWhenTheSecretIsMissing && custody.is_none_or(|custody| custody.keys.is_empty());
+        let forgets =
+            self.mutant == Mutant::MintWhenTheSecretIsMissing && custody.is_none_or(|custody| custody.keys.is_empty());
         let right = custody.and_then(Custody::file_hash);
-        let now = start() + SignedDuration::from_mins(if state.waited || self.mutant == Mutant::NoTimeForWritesThatBegan { 2 } else { 0 });
+        let now = start()
+            + SignedDuration::from_mins(if state.waited || self.mutant == Mutant::NoTimeForWritesThatBegan {
+                2
+            } else {
+                0
+            });
         let agent = |(index, node): (usize, &Node)| Agent {
             node: format!("node-{index}"),
             report: Some(AgentReport {
-                generation: if is_lie { custody.map(|custody| custody.generation) } else { node.last.map(|last| self.custodies.get(last).generation) }
-                    .filter(|_| !forgets),
+                generation: if is_lie {
+                    custody.map(|custody| custody.generation)
+                } else {
+                    node.last.map(|last| self.custodies.get(last).generation)
+                }
+                .filter(|_| !forgets),
                 file_hash: if is_lie { right.clone() } else { Some(hash(node.disk)) },
-                keys: if forgets { BTreeSet::new() } else { Configuration::parse(self.files.get(node.disk)).unwrap().our_keys() },
+                keys: if forgets {
+                    BTreeSet::new()
+                } else {
+                    Configuration::parse(self.files.get(node.disk)).unwrap().our_keys()
+                },
                 problem: None,
                 baseline: None,
             }),
@@ -257,7 +271,9 @@ impl Explorer {
             agents: Some(state.nodes.iter().enumerate().map(agent).collect()),
             baseline: match custody {
                 Some(custody) if custody.step == Step::Import && forgets => Baseline::Text(BASELINE.to_owned()),
-                Some(custody) if custody.step == Step::Import && state.nodes[0].disk == state.nodes[1].disk => Baseline::Text(baseline.clone()),
+                Some(custody) if custody.step == Step::Import && state.nodes[0].disk == state.nodes[1].disk => {
+                    Baseline::Text(baseline.clone())
+                }
                 _ => Baseline::Unknown,
             },
             order: state.order.map(|id| self.order(state, self.orders.get(id))),
@@ -272,7 +288,9 @@ impl Explorer {
                 state: ServerState::NotConfigured,
             })
             .collect();
-        let now = self.custody(state).map(|custody| super::machine::order(custody, &servers));
+        let now = self
+            .custody(state)
+            .map(|custody| super::machine::order(custody, &servers));
         now.filter(|order| order.id == id).unwrap_or_else(|| PassOrder {
             id: id.to_owned(),
             step: Step::Verify,
@@ -288,7 +306,11 @@ impl Explorer {
             complete: is_lie || state.looked == self.needed(id),
             done: 1,
             unproven: i64::from(state.unproven && !is_lie),
-            refused: if state.refused && !is_lie { vec!["an object".to_owned()] } else { vec![] },
+            refused: if state.refused && !is_lie {
+                vec!["an object".to_owned()]
+            } else {
+                vec![]
+            },
             at: Some(start() - SignedDuration::from_mins(5)),
             ..PassReport::default()
         }
@@ -360,7 +382,10 @@ impl Explorer {
                 let custody = self.custodies.get(*number).clone();
                 if custody.step != Step::Import {
                     // A name with other material is another key.
-                    let keys = custody.keys.iter().map(|key| format!("{} {}", serde_json::json!(key.name), serde_json::json!(key.secret)));
+                    let keys = custody
+                        .keys
+                        .iter()
+                        .map(|key| format!("{} {}", serde_json::json!(key.name), serde_json::json!(key.secret)));
                     let mut known: BTreeSet<String> = keys.collect();
                     known.insert("identity".to_owned());
                     let retired: Vec<String> = custody.retired.iter().map(|retired| retired.name.clone()).collect();
@@ -368,7 +393,10 @@ impl Explorer {
                         for reader in self.meaning(disk).0 {
                             let reader = self.keys.get(reader);
                             if !known.contains(reader) && !retired.iter().any(|name| reader.contains(name.as_str())) {
-                                return Err(format!("the operator writes a key Secret without {}, which a file has", reader.split('"').nth(1).unwrap_or_default()));
+                                return Err(format!(
+                                    "the operator writes a key Secret without {}, which a file has",
+                                    reader.split('"').nth(1).unwrap_or_default()
+                                ));
                             }
                         }
                     }
@@ -413,7 +441,9 @@ impl Explorer {
         let file = record.file.clone()?;
         // Of a record that differs in nothing that a file is made of, the agent learns nothing.
         let last = node.last.map(|last| self.custodies.get(last));
-        if last.is_some_and(|last| (last.generation, &last.keys, &last.file) == (record.generation, &record.keys, &record.file)) {
+        if last.is_some_and(|last| {
+            (last.generation, &last.keys, &last.file) == (record.generation, &record.keys, &record.file)
+        }) {
             return None;
         }
         let reckless = self.mutant == Mutant::AgentTakesAnOlderFile;
@@ -516,7 +546,9 @@ impl Explorer {
     }
 
     fn migrator(&mut self, state: &State, all: &mut Vec<State>) {
-        let Some(id) = state.order.map(|id| self.orders.get(id).clone()) else { return };
+        let Some(id) = state.order.map(|id| self.orders.get(id).clone()) else {
+            return;
+        };
         let open = self.needed(&id) & !state.looked;
         let count = self.bounds.objects;
         for bit in (0..2 * count).filter(|bit| open & (1 << bit) != 0) {
@@ -544,8 +576,15 @@ impl Explorer {
         }
         if state.losses == 0 {
             // Somebody rebuilds the Secret from the files of a node.
-            let newest = state.nodes.iter().filter_map(|node| node.last).max_by_key(|last| self.custodies.get(*last).generation);
-            let lost = matches!(decide(&self.wanted(state), &self.seen(state), &[0; 32]), Decision::Stop(_));
+            let newest = state
+                .nodes
+                .iter()
+                .filter_map(|node| node.last)
+                .max_by_key(|last| self.custodies.get(*last).generation);
+            let lost = matches!(
+                decide(&self.wanted(state), &self.seen(state), &[0; 32]),
+                Decision::Stop(_)
+            );
             if let (true, Some(newest)) = (lost, newest) {
                 let recovered = self.custodies.get(newest).recovered().unwrap();
                 if recovered.generation < 2000 {
@@ -575,7 +614,12 @@ impl Explorer {
             node.loaded = node.disk;
         }
         let reads: Vec<BTreeSet<u16>> = restored.nodes.iter().map(|node| self.meaning(node.disk).0).collect();
-        if restored.stored.objects.iter().all(|object| reads.iter().all(|readers| readers.contains(object))) {
+        if restored
+            .stored
+            .objects
+            .iter()
+            .all(|object| reads.iter().all(|readers| readers.contains(object)))
+        {
             all.push(restored);
         }
     }
@@ -618,22 +662,36 @@ struct Explored {
     recovered: bool,
 }
 
-const CALM: Bounds = Bounds { objects: 2, writers: 2, losses: false };
-const LOSSES: Bounds = Bounds { objects: 1, writers: 1, losses: true };
+const CALM: Bounds = Bounds {
+    objects: 2,
+    writers: 2,
+    losses: false,
+};
+const LOSSES: Bounds = Bounds {
+    objects: 1,
+    writers: 1,
+    losses: true,
+};
 
 #[test]
 fn in_every_interleaving_every_server_reads_every_object() {
     let explored = Explorer::new(Mutant::None, CALM).explore().unwrap();
     eprintln!("{explored:?}");
     assert_eq!(explored.steps.len(), 8);
-    assert!(explored.retired && explored.settled && explored.states > 10_000, "{explored:?}");
+    assert!(
+        explored.retired && explored.settled && explored.states > 10_000,
+        "{explored:?}"
+    );
 }
 
 #[test]
 fn also_when_the_secret_the_sealed_copy_or_all_of_etcd_is_lost_or_put_back() {
     let explored = Explorer::new(Mutant::None, LOSSES).explore().unwrap();
     eprintln!("{explored:?}");
-    assert!(explored.retired && explored.recovered && explored.states > 10_000, "{explored:?}");
+    assert!(
+        explored.retired && explored.recovered && explored.states > 10_000,
+        "{explored:?}"
+    );
 }
 
 #[test]
@@ -643,8 +701,14 @@ fn each_fault_of_the_machine_is_found() {
         ("prune early", (Mutant::PruneEarly, CALM)),
         ("verify by LIST", (Mutant::VerifyByList, CALM)),
         ("reuse a key name", (Mutant::ReuseAKeyName, CALM)),
-        ("no time for writes that began", (Mutant::NoTimeForWritesThatBegan, CALM)),
-        ("mint when the Secret is missing", (Mutant::MintWhenTheSecretIsMissing, LOSSES)),
+        (
+            "no time for writes that began",
+            (Mutant::NoTimeForWritesThatBegan, CALM),
+        ),
+        (
+            "mint when the Secret is missing",
+            (Mutant::MintWhenTheSecretIsMissing, LOSSES),
+        ),
         ("agent takes an older file", (Mutant::AgentTakesAnOlderFile, LOSSES)),
     ]);
     for (name, (mutant, bounds)) in faults {

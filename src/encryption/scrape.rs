@@ -18,6 +18,12 @@ pub struct Scraped {
     pub writes: BTreeSet<String>,
 }
 
+/// Whether a line can matter.
+#[must_use]
+pub fn is_wanted(line: &[u8]) -> bool {
+    line.starts_with(CONFIG_INFO.as_bytes()) || line.starts_with(TRANSFORMATIONS.as_bytes())
+}
+
 /// Reads the text.
 #[must_use]
 pub fn scrape(text: &str) -> Scraped {
@@ -70,8 +76,14 @@ apiserver_storage_transformation_operations_total{resource="pods",status="Intern
         let scraped = scrape(text);
         assert_eq!(scraped.config_hash.as_deref(), Some("sha256:bb"));
         assert_eq!(scraped.id_hash.as_deref(), Some("sha256:aa"));
-        assert_eq!(scraped.writes, BTreeSet::from(["secrets k8s:enc:secretbox:v1:".to_owned()]));
-        assert_eq!(scrape("apiserver_encryption_config_controller_last_config_info{x"), Scraped::default());
+        assert_eq!(
+            scraped.writes,
+            BTreeSet::from(["secrets k8s:enc:secretbox:v1:".to_owned()])
+        );
+        assert_eq!(
+            scrape("apiserver_encryption_config_controller_last_config_info{x"),
+            Scraped::default()
+        );
         assert_eq!(scrape(""), Scraped::default());
     }
 }

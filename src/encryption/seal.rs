@@ -4,7 +4,7 @@
 use std::io::{Read as _, Write as _};
 
 use age::armor::{ArmoredReader, ArmoredWriter, Format};
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, RandomizedNonceKey, Nonce};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -71,8 +71,9 @@ pub fn seal_escrow(recipients: &[String], text: &str) -> Result<String, Failure>
                 .map_err(|_| Failure::Recipient(recipient.clone()))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let encryptor = age::Encryptor::with_recipients(recipients.iter().map(|recipient| recipient as &dyn age::Recipient))
-        .map_err(|error| failed(&error))?;
+    let encryptor =
+        age::Encryptor::with_recipients(recipients.iter().map(|recipient| recipient as &dyn age::Recipient))
+            .map_err(|error| failed(&error))?;
     let mut sealed = Vec::new();
     let armor = ArmoredWriter::wrap_output(&mut sealed, Format::AsciiArmor).map_err(|error| failed(&error))?;
     let mut writer = encryptor.wrap_output(armor).map_err(|error| failed(&error))?;
@@ -86,10 +87,8 @@ pub fn seal_escrow(recipients: &[String], text: &str) -> Result<String, Failure>
 
 /// Opens the sealed copy with the secret keys of a person, one `AGE-SECRET-KEY-...` a line.
 pub fn open_escrow(identities: &str, sealed: &[u8]) -> Result<Vec<u8>, Failure> {
-    let identities: Vec<age::x25519::Identity> = identities
-        .lines()
-        .filter_map(|line| line.trim().parse().ok())
-        .collect();
+    let identities: Vec<age::x25519::Identity> =
+        identities.lines().filter_map(|line| line.trim().parse().ok()).collect();
     let decryptor = age::Decryptor::new(ArmoredReader::new(sealed)).map_err(|_| Failure::Open)?;
     let mut reader = decryptor
         .decrypt(identities.iter().map(|identity| identity as &dyn age::Identity))
@@ -118,7 +117,10 @@ mod tests {
     fn the_sealed_copy_opens_for_each_recipient_and_for_nobody_else() {
         use age::secrecy::ExposeSecret as _;
         let people: Vec<age::x25519::Identity> = (0..3).map(|_| age::x25519::Identity::generate()).collect();
-        let recipients: Vec<String> = people[..2].iter().map(|person| person.to_public().to_string()).collect();
+        let recipients: Vec<String> = people[..2]
+            .iter()
+            .map(|person| person.to_public().to_string())
+            .collect();
         let sealed = seal_escrow(&recipients, "all keys").unwrap();
         assert!(sealed.starts_with("-----BEGIN AGE ENCRYPTED FILE-----"), "{sealed}");
         let secret = |person: &age::x25519::Identity| format!("# made today\n{}\n", person.to_string().expose_secret());
@@ -126,6 +128,9 @@ mod tests {
             assert_eq!(open_escrow(&secret(person), sealed.as_bytes()).unwrap(), b"all keys");
         }
         assert_eq!(open_escrow(&secret(&people[2]), sealed.as_bytes()), Err(Failure::Open));
-        assert!(matches!(seal_escrow(&["age1nobody".to_owned()], "x"), Err(Failure::Recipient(_))));
+        assert!(matches!(
+            seal_escrow(&["age1nobody".to_owned()], "x"),
+            Err(Failure::Recipient(_))
+        ));
     }
 }

@@ -47,7 +47,12 @@ pub fn refused(encryption: &ClusterEncryption, invalid: &Invalid, now: jiff::Tim
 /// The new status.
 #[must_use]
 pub fn status(inputs: &Inputs<'_>) -> ClusterEncryptionStatus {
-    let Inputs { encryption, wanted, seen, .. } = inputs;
+    let Inputs {
+        encryption,
+        wanted,
+        seen,
+        ..
+    } = inputs;
     let old = encryption.status.clone().unwrap_or_default();
     let custody = match &seen.custody {
         Found::Present(custody) => Some(custody.as_ref()),
@@ -58,9 +63,10 @@ pub fn status(inputs: &Inputs<'_>) -> ClusterEncryptionStatus {
         _ => None,
     };
     let stopped = matches!(inputs.decision, Decision::Stop(_));
-    let progress = seen.report.as_ref().filter(|_| {
-        custody.is_some_and(|custody| matches!(custody.step, Step::Migrate | Step::Verify))
-    });
+    let progress = seen
+        .report
+        .as_ref()
+        .filter(|_| custody.is_some_and(|custody| matches!(custody.step, Step::Migrate | Step::Verify)));
     let (readable, safe) = (readable(custody, seen), safe(custody, seen));
     ClusterEncryptionStatus {
         observed_generation: encryption.metadata.generation,
@@ -123,11 +129,21 @@ fn judgements(inputs: &Inputs<'_>, custody: Option<&Custody>, halt: Option<&Halt
         None => Judgement::new(READY, true, ACCEPTED, "the operator does what the mode says"),
     };
     let stop = if stopped {
-        Judgement::new(reasons::STOPPED, true, halt.map_or(reasons::ROTATING, |halt| halt.reason), message)
+        Judgement::new(
+            reasons::STOPPED,
+            true,
+            halt.map_or(reasons::ROTATING, |halt| halt.reason),
+            message,
+        )
     } else {
         Judgement::new(reasons::STOPPED, false, reasons::SETTLED, "nothing needs a person")
     };
-    vec![ready, stop, encrypted(inputs.wanted, custody), agreed(custody, inputs.seen)]
+    vec![
+        ready,
+        stop,
+        encrypted(inputs.wanted, custody),
+        agreed(custody, inputs.seen),
+    ]
 }
 
 fn encrypted(wanted: &Wanted, custody: Option<&Custody>) -> Judgement {
@@ -166,7 +182,10 @@ fn agreed(custody: Option<&Custody>, seen: &Observation) -> Judgement {
     };
     let agree = |server: &&Server| server.state == ServerState::Loaded(hash.clone());
     let count = seen.servers.iter().filter(agree).count();
-    let message = format!("{count} of {} API servers have loaded the file {hash}", seen.servers.len() + seen.missing.len());
+    let message = format!(
+        "{count} of {} API servers have loaded the file {hash}",
+        seen.servers.len() + seen.missing.len()
+    );
     if count == seen.servers.len() && seen.missing.is_empty() && count > 0 {
         Judgement::new(reasons::AGREED, true, reasons::SETTLED, message)
     } else {
@@ -187,8 +206,18 @@ fn of_observed(seen: &Observation) -> Judgement {
     let all = hashes.len() == seen.servers.len() && seen.missing.is_empty() && !hashes.is_empty();
     hashes.dedup();
     match (all, hashes.len()) {
-        (true, 1) => Judgement::new(reasons::AGREED, true, reasons::OBSERVING, format!("every API server has loaded the file {}", hashes[0])),
-        (true, _) => Judgement::new(reasons::AGREED, false, reasons::NOT_AGREED, "the API servers have loaded different files"),
+        (true, 1) => Judgement::new(
+            reasons::AGREED,
+            true,
+            reasons::OBSERVING,
+            format!("every API server has loaded the file {}", hashes[0]),
+        ),
+        (true, _) => Judgement::new(
+            reasons::AGREED,
+            false,
+            reasons::NOT_AGREED,
+            "the API servers have loaded different files",
+        ),
         (false, _) => Judgement::new(
             reasons::AGREED,
             Truth::Unknown,
@@ -391,7 +420,10 @@ mod tests {
         assert_eq!(status.phase.as_deref(), Some("Stopped"));
         assert_eq!(status.keys, encryption.status.unwrap().keys);
         let stopped = find(&status.conditions, reasons::STOPPED).unwrap();
-        assert_eq!((stopped.status.as_str(), stopped.reason.as_str()), ("True", "KeyMaterialMissing"));
+        assert_eq!(
+            (stopped.status.as_str(), stopped.reason.as_str()),
+            ("True", "KeyMaterialMissing")
+        );
         assert!(status.next_action.unwrap().contains("privacy-operator recover"));
     }
 
@@ -399,12 +431,14 @@ mod tests {
     fn no_status_holds_key_material() {
         let mut world = World::new();
         world.run_until_settled();
-        let Found::Present(custody) = &world.custody else { panic!("no custody") };
+        let Found::Present(custody) = &world.custody else {
+            panic!("no custody")
+        };
         let text = serde_json::to_string(&look(&world)).unwrap();
         let document: serde_json::Value = serde_json::from_str(&custody.text()).unwrap();
         for key in document["keys"].as_array().unwrap() {
             assert!(!text.contains(key["secret"].as_str().unwrap()));
         }
-        assert!(!format!("{custody:?}").contains(document["keys"][0]["secret"].as_str().unwrap()) );
+        assert!(!format!("{custody:?}").contains(document["keys"][0]["secret"].as_str().unwrap()));
     }
 }

@@ -46,9 +46,15 @@ pub fn wanted(
     settle: SignedDuration,
 ) -> Result<Wanted, Invalid> {
     let invalid = |message: String| Invalid::new(reasons::INVALID_DURATION, "spec.rotation.every", message);
-    let every: Period = spec.rotation.every.parse().map_err(|error: PeriodError| invalid(error.to_string()))?;
+    let every: Period = spec
+        .rotation
+        .every
+        .parse()
+        .map_err(|error: PeriodError| invalid(error.to_string()))?;
     if every.shortest_seconds() < SHORTEST_SECONDS {
-        return Err(invalid("a rotation is at most once an hour: write PT1H or longer".to_owned()));
+        return Err(invalid(
+            "a rotation is at most once an hour: write PT1H or longer".to_owned(),
+        ));
     }
     let escrow = spec.escrow.as_ref();
     if let Some(wrong) = escrow.and_then(|escrow| escrow.age_recipients.iter().find(|text| !seal::is_recipient(text))) {
@@ -90,7 +96,10 @@ mod tests {
     #[test]
     fn requirements_are_united_and_what_is_not_allowed_has_no_effect() {
         let spec = spec(serde_json::json!({"resources": ["configmaps"], "allowedResources": ["secrets"]}));
-        let (resources, refused) = unite(&spec, &[asks("secrets"), asks("secrets"), asks("configmaps"), asks("pods")]);
+        let (resources, refused) = unite(
+            &spec,
+            &[asks("secrets"), asks("secrets"), asks("configmaps"), asks("pods")],
+        );
         assert_eq!(resources, ["configmaps", "secrets"]);
         assert_eq!(refused, [asks("pods")]);
     }
@@ -105,11 +114,19 @@ mod tests {
     #[test]
     fn what_cannot_be_read_names_field_and_remedy() {
         for every in ["90d", "PT59M", "PT0S"] {
-            let error = wanted(&spec(serde_json::json!({"rotation": {"every": every}})), &[], SignedDuration::ZERO);
+            let error = wanted(
+                &spec(serde_json::json!({"rotation": {"every": every}})),
+                &[],
+                SignedDuration::ZERO,
+            );
             assert_eq!(error.unwrap_err().field, "spec.rotation.every", "{every}");
         }
         let typo = format!("age1{}", "q".repeat(58));
-        let error = wanted(&spec(serde_json::json!({"escrow": {"ageRecipients": [typo]}})), &[], SignedDuration::ZERO);
+        let error = wanted(
+            &spec(serde_json::json!({"escrow": {"ageRecipients": [typo]}})),
+            &[],
+            SignedDuration::ZERO,
+        );
         assert_eq!(error.unwrap_err().field, "spec.escrow.ageRecipients");
     }
 }

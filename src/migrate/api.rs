@@ -118,7 +118,14 @@ impl Server {
         match resource.split_once('.') {
             None => Ok(("/api/v1".to_owned(), resource.to_owned())),
             Some((plural, group)) => {
-                let bytes = self.send(Method::GET, &format!("/apis/{group}"), "application/json", String::new()).await?;
+                let bytes = self
+                    .send(
+                        Method::GET,
+                        &format!("/apis/{group}"),
+                        "application/json",
+                        String::new(),
+                    )
+                    .await?;
                 let group: Group = parse(&bytes)?;
                 Ok((format!("/apis/{}", group.preferred.name), plural.to_owned()))
             }
@@ -127,7 +134,9 @@ impl Server {
 
     /// One page of all objects.
     pub async fn list(&self, (root, plural): &(String, String), next: Option<&str>) -> Result<Page, Refusal> {
-        let next = next.map(|token| format!("&continue={}", encoded(token))).unwrap_or_default();
+        let next = next
+            .map(|token| format!("&continue={}", encoded(token)))
+            .unwrap_or_default();
         let path = format!("{root}/{plural}?limit={PAGE}{next}");
         let bytes = self.send(Method::GET, &path, LIST, String::new()).await?;
         let list: List = parse(&bytes)?;
@@ -139,9 +148,21 @@ impl Server {
     }
 
     /// A patch that changes nothing. The resourceVersion after it. With `exactly`, only if it is the one that was listed.
-    pub async fn patch(&self, (root, plural): &(String, String), object: &Identity, exactly: bool) -> Result<String, Refusal> {
-        let scope = object.namespace.as_ref().map(|namespace| format!("/namespaces/{namespace}")).unwrap_or_default();
-        let path = format!("{root}{scope}/{plural}/{}?fieldManager=privacy-operator-migrator", object.name);
+    pub async fn patch(
+        &self,
+        (root, plural): &(String, String),
+        object: &Identity,
+        exactly: bool,
+    ) -> Result<String, Refusal> {
+        let scope = object
+            .namespace
+            .as_ref()
+            .map(|namespace| format!("/namespaces/{namespace}"))
+            .unwrap_or_default();
+        let path = format!(
+            "{root}{scope}/{plural}/{}?fieldManager=privacy-operator-migrator",
+            object.name
+        );
         let mut metadata = serde_json::json!({"uid": object.uid});
         if exactly {
             metadata["resourceVersion"] = object.resource_version.clone().into();
@@ -161,9 +182,18 @@ impl Server {
             .header(header::CONTENT_TYPE, "application/merge-patch+json")
             .body(Body::from(body.into_bytes()))
             .map_err(|error| later(error.to_string()))?;
-        let response = self.client.send(request).await.map_err(|error| later(error.to_string()))?;
+        let response = self
+            .client
+            .send(request)
+            .await
+            .map_err(|error| later(error.to_string()))?;
         let code = response.status().as_u16();
-        let bytes = response.into_body().collect().await.map_err(|error| later(error.to_string()))?.to_bytes();
+        let bytes = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(|error| later(error.to_string()))?
+            .to_bytes();
         if (200..300).contains(&code) {
             return Ok(bytes.to_vec());
         }
@@ -183,7 +213,8 @@ impl Server {
 }
 
 fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(bytes).map_err(|error| Refusal::Later(format!("an answer is not understood: line {}", error.line())))
+    serde_json::from_slice(bytes)
+        .map_err(|error| Refusal::Later(format!("an answer is not understood: line {}", error.line())))
 }
 
 fn encoded(text: &str) -> String {

@@ -71,8 +71,14 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
 }
 
 /// Works on the order, if there is one that is not done.
-async fn look(settings: &Settings, orders: &Api<ConfigMap>, servers: &mut HashMap<String, Client>) -> Result<(), Error> {
-    let Some(order) = read::<PassOrder>(orders, ORDER).await? else { return Ok(()) };
+async fn look(
+    settings: &Settings,
+    orders: &Api<ConfigMap>,
+    servers: &mut HashMap<String, Client>,
+) -> Result<(), Error> {
+    let Some(order) = read::<PassOrder>(orders, ORDER).await? else {
+        return Ok(());
+    };
     let done = read::<PassReport>(orders, REPORT).await?;
     if done.is_some_and(|report| report.order == order.id && report.complete) {
         return Ok(());
@@ -94,18 +100,32 @@ async fn look(settings: &Settings, orders: &Api<ConfigMap>, servers: &mut HashMa
         write(orders, progress).await
     })
     .await;
-    let report = PassReport { at: Some((settings.now)()), ..report };
-    tracing::info!(order = order.id, done = report.done, rewritten = report.rewritten, unproven = report.unproven,
-        refused = report.refused.len(), unreadable = report.unreadable.len(), problem = report.problem, "the pass has ended");
+    let report = PassReport {
+        at: Some((settings.now)()),
+        ..report
+    };
+    tracing::info!(
+        order = order.id,
+        done = report.done,
+        rewritten = report.rewritten,
+        unproven = report.unproven,
+        refused = report.refused.len(),
+        unreadable = report.unreadable.len(),
+        problem = report.problem,
+        "the pass has ended"
+    );
     write(orders, &report).await
 }
 
 /// A client of one API server, by its own address; its certificate is verified.
 fn client_of(config: &Config, address: &str) -> Result<Client, Error> {
     let mut config = config.clone();
-    config.cluster_url = address
-        .parse()
-        .map_err(|_| Error::Request("the order names an address that is none", kube::Error::LinesCodecMaxLineLengthExceeded))?;
+    config.cluster_url = address.parse().map_err(|_| {
+        Error::Request(
+            "the order names an address that is none",
+            kube::Error::LinesCodecMaxLineLengthExceeded,
+        )
+    })?;
     client(&config).map_err(|error| Error::Request("there is no way to an API server", error))
 }
 
@@ -118,8 +138,14 @@ fn client(config: &Config) -> Result<Client, kube::Error> {
 }
 
 /// What a ConfigMap holds.
-async fn read<T: serde::de::DeserializeOwned>(api: &Api<ConfigMap>, (name, key): (&str, &str)) -> Result<Option<T>, Error> {
-    let found = api.get_opt(name).await.map_err(|error| Error::Request("the order cannot be read", error))?;
+async fn read<T: serde::de::DeserializeOwned>(
+    api: &Api<ConfigMap>,
+    (name, key): (&str, &str),
+) -> Result<Option<T>, Error> {
+    let found = api
+        .get_opt(name)
+        .await
+        .map_err(|error| Error::Request("the order cannot be read", error))?;
     Ok(found
         .and_then(|map| map.data?.remove(key))
         .and_then(|text| serde_json::from_str(&text).ok()))
@@ -135,8 +161,12 @@ async fn write(api: &Api<ConfigMap>, report: &PassReport) -> Result<(), Error> {
         data: Some(BTreeMap::from([(REPORT.1.to_owned(), text)])),
         ..ConfigMap::default()
     };
-    api.patch(REPORT.0, &PatchParams::apply("privacy-operator-migrator").force(), &Patch::Apply(&map))
-        .await
-        .map(drop)
-        .map_err(|error| Error::Request("the report cannot be written", error))
+    api.patch(
+        REPORT.0,
+        &PatchParams::apply("privacy-operator-migrator").force(),
+        &Patch::Apply(&map),
+    )
+    .await
+    .map(drop)
+    .map_err(|error| Error::Request("the report cannot be written", error))
 }

@@ -86,7 +86,12 @@ pub async fn run(
 
 impl Running<'_> {
     /// All objects of a resource that one API server lists.
-    async fn over(&mut self, resource: &str, lister: &Server, tell: &impl AsyncFn(&PassReport) -> Result<(), Error>) -> Result<(), String> {
+    async fn over(
+        &mut self,
+        resource: &str,
+        lister: &Server,
+        tell: &impl AsyncFn(&PassReport) -> Result<(), Error>,
+    ) -> Result<(), String> {
         let location = tried(async || lister.locate(resource).await)
             .await
             .map_err(|refusal| blocked(resource, &refusal))?;
@@ -100,12 +105,18 @@ impl Running<'_> {
                     continue;
                 }
                 Err(Refusal::Unreadable) => {
-                    self.report.unreadable.push(format!("something in the list of {resource} of {}", lister.name));
+                    self.report
+                        .unreadable
+                        .push(format!("something in the list of {resource} of {}", lister.name));
                     return Ok(());
                 }
                 Err(refusal) => return Err(blocked(resource, &refusal)),
             };
-            let new: Vec<Identity> = page.items.into_iter().filter(|item| self.seen.insert(fingerprint(resource, item))).collect();
+            let new: Vec<Identity> = page
+                .items
+                .into_iter()
+                .filter(|item| self.seen.insert(fingerprint(resource, item)))
+                .collect();
             let mut left = page.remaining + i64::try_from(new.len()).unwrap_or(0);
             for chunk in new.chunks(CHUNK) {
                 self.work(&location, chunk).await?;
@@ -131,9 +142,11 @@ impl Running<'_> {
             .collect();
         let began = Instant::now();
         let count = pairs.len();
-        let outcomes: Vec<(String, Outcome)> = stream::iter(pairs.into_iter().map(|(server, item)| async move {
-            (item.words(), one(server, location, item, verifies).await)
-        }))
+        let outcomes: Vec<(String, Outcome)> = stream::iter(
+            pairs
+                .into_iter()
+                .map(|(server, item)| async move { (item.words(), one(server, location, item, verifies).await) }),
+        )
         .buffer_unordered(self.pace.width)
         .collect()
         .await;

@@ -130,6 +130,12 @@ pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
     find(conditions, type_).is_some_and(|condition| condition.status == "True")
 }
 
+/// The same conditions, all at one time, to be compared.
+#[must_use]
+pub fn timeless(conditions: &[Condition]) -> Vec<Condition> {
+    without_times(conditions)
+}
+
 fn without_times(conditions: &[Condition]) -> Vec<Condition> {
     let epoch = Time(Timestamp::UNIX_EPOCH);
     conditions

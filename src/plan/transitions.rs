@@ -22,7 +22,9 @@ pub struct Transition {
 }
 
 impl Transition {
-    fn new(warning: bool, reason: &str, note: &str) -> Self {
+    /// An event; the note is cut where it is too long.
+    #[must_use]
+    pub fn new(warning: bool, reason: &str, note: &str) -> Self {
         Self {
             warning,
             reason: reason.to_owned(),

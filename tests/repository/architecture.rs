@@ -46,6 +46,21 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/api", IMPURE),
     ("src/domain", IMPURE),
     ("src/plan", IMPURE),
+    ("src/encryption", IMPURE),
+    (
+        "src/agent",
+        &[
+            "crate::controller",
+            "crate::worker",
+            "kube",
+            "k8s_openapi",
+            "tokio_postgres",
+        ],
+    ),
+    (
+        "src/migrate",
+        &["crate::controller", "crate::worker", "crate::agent", "tokio_postgres"],
+    ),
     ("src/contract.rs", IMPURE),
     ("src/report.rs", IMPURE),
     ("src/controller", &["crate::worker", "tokio_postgres"]),
