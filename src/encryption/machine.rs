@@ -13,6 +13,7 @@ use super::custody::{Custody, Step, Verification};
 use super::observation::{Agent, Baseline, Found, Observation, PassOrder, PassReport, ServerState, Wanted};
 use super::reasons;
 use crate::api::cluster_encryption::EncryptionMode;
+use crate::domain::hash;
 
 /// After how many seconds a pass that found something wrong is tried again.
 const PASS_AGAIN_SECONDS: i64 = 60;
@@ -337,6 +338,8 @@ fn next_step(
         Step::Settled if is_due(wanted, custody, seen.now) => {
             write(custody.minted(random, wanted.request.as_deref(), seen.now))
         }
+        // Also when the copy is gone, or is for other people now.
+        Step::Settled if !is_sealed(wanted, custody, seen) => Ok(Decision::Seal),
         Step::Settled => Ok(Decision::Settled),
         Step::Mint if is_sealed(wanted, custody, seen) => write(custody.distributed(&wanted.resources)?),
         Step::Mint => Ok(Decision::Seal),
@@ -393,19 +396,27 @@ fn is_sealed(wanted: &Wanted, custody: &Custody, seen: &Observation) -> bool {
     })
 }
 
-/// The order for the pass that the record asks for.
+/// The order for the pass that the record asks for. Its name tells it from a pass over anything else.
 #[must_use]
 pub fn order(custody: &Custody, servers: &[super::observation::Server]) -> PassOrder {
     let all = servers.iter().map(|server| server.name.clone());
+    let servers: Vec<String> = match custody.step {
+        // All write with the same key: one is enough.
+        Step::Migrate => all.take(1).collect(),
+        _ => all.collect(),
+    };
+    let resources: Vec<String> = custody.resources.iter().map(|resource| resource.name.clone()).collect();
+    let over = hash::short(format!("{servers:?} {resources:?}").as_bytes());
     PassOrder {
-        id: format!("{}-{}-{}", custody.generation, custody.step.as_str(), custody.pass),
+        id: format!(
+            "{}-{}-{}-{over}",
+            custody.generation,
+            custody.step.as_str(),
+            custody.pass
+        ),
         step: custody.step,
-        resources: custody.resources.iter().map(|resource| resource.name.clone()).collect(),
-        servers: match custody.step {
-            // All write with the same key: one is enough.
-            Step::Migrate => all.take(1).collect(),
-            _ => all.collect(),
-        },
+        resources,
+        servers,
     }
 }
 

@@ -378,6 +378,38 @@ fn nothing_is_distributed_before_it_is_sealed_for_these_recipients() {
 }
 
 #[test]
+fn a_copy_that_is_gone_or_for_other_people_is_made_anew() {
+    let (mut world, mut wanted) = (World::new(), wanted());
+    world.run(&wanted, 1);
+    let sealed = world.escrow.take();
+    assert_eq!(decide(&wanted, &world.seen(), &[2; 32]), Decision::Seal);
+    world.escrow = sealed;
+    assert_eq!(decide(&wanted, &world.seen(), &[2; 32]), Decision::Settled);
+    wanted.recipients.push("age1y".to_owned());
+    assert_eq!(decide(&wanted, &world.seen(), &[2; 32]), Decision::Seal);
+}
+
+#[test]
+fn an_api_server_that_comes_during_a_pass_is_looked_through_too() {
+    let (mut world, wanted) = (World::new(), wanted());
+    while !matches!(world.custody, Found::Present(ref custody) if custody.step == Step::Verify) {
+        world.step(&wanted, 1);
+    }
+    world.step(&wanted, 1);
+    let mut seen = world.seen();
+    let mut third = seen.servers[1].clone();
+    third.name = "https://server-2".to_owned();
+    seen.servers.push(third);
+    let Decision::Order(order) = decide(&wanted, &seen, &[1; 32]) else {
+        panic!()
+    };
+    assert_eq!(order.servers.len(), 3);
+    // The report of the pass without it does not count.
+    seen.order = Some(order);
+    assert_eq!(halt(&decide(&wanted, &seen, &[1; 32])), (reasons::PASS_RUNNING, false));
+}
+
+#[test]
 fn a_pass_that_proves_nothing_is_repeated_and_one_that_is_refused_prunes_nothing() {
     let (mut world, wanted) = (World::new(), wanted());
     while !matches!(world.custody, Found::Present(ref custody) if custody.step == Step::Verify) {

@@ -67,6 +67,8 @@ fn the_operator_has_exactly_the_rights_that_it_uses() {
         expect(&format!("privacy-operator.dev/{kind}/status"), "patch update");
     }
     expect("privacy-operator.dev/dataretentionpolicies/finalizers", "update");
+    expect("privacy-operator.dev/clusterencryptions", "get list watch");
+    expect("privacy-operator.dev/clusterencryptions/status", "patch update");
     for child in [
         "batch/cronjobs",
         "batch/jobs",
@@ -90,7 +92,12 @@ fn with_watch_namespaces_the_rights_end_at_those_namespaces() {
         cluster.into_iter().collect::<Vec<_>>(),
         [
             "apiextensions.k8s.io/customresourcedefinitions get",
-            "apiextensions.k8s.io/customresourcedefinitions list"
+            "apiextensions.k8s.io/customresourcedefinitions list",
+            "privacy-operator.dev/clusterencryptions get",
+            "privacy-operator.dev/clusterencryptions list",
+            "privacy-operator.dev/clusterencryptions watch",
+            "privacy-operator.dev/clusterencryptions/status patch",
+            "privacy-operator.dev/clusterencryptions/status update"
         ]
     );
     let everywhere = rights(named(&everywhere, "ClusterRole", &format!(".{NAMESPACE}")));
@@ -105,7 +112,7 @@ fn with_watch_namespaces_the_rights_end_at_those_namespaces() {
         assert!(
             everywhere
                 .difference(&here)
-                .all(|right| right.contains("customresourcedefinitions"))
+                .all(|right| right.contains("customresourcedefinitions") || right.contains("clusterencryptions"))
         );
         let bound = of_kind(&objects, "RoleBinding").into_iter().any(|binding| {
             binding["metadata"]["namespace"] == namespace && binding["roleRef"]["name"] == roles[0]["metadata"]["name"]

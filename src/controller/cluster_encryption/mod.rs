@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use kube::api::Api;
 use kube::runtime::controller::Action;
-use kube::{Client, Config, Resource as _};
+use kube::{Client, Config, Resource as _, ResourceExt as _};
 use tokio::sync::Mutex;
 
 use super::guarded::Guarded;
@@ -52,13 +52,21 @@ const QUIET: Duration = Duration::from_mins(1);
 
 /// Brings the cluster one step closer to what is wanted.
 pub async fn reconcile(encryption: Arc<GuardedEncryption>, context: Arc<Context>) -> Result<Action, Error> {
-    let encryption = match &encryption.0 {
+    let cached = match &encryption.0 {
         Ok(encryption) => encryption,
         Err(invalid) => {
             tracing::error!(name = ?invalid.metadata.name, error = %invalid.error,
                 "the ClusterEncryption cannot be read; are the CRDs of this release installed?");
             return Ok(Action::await_change());
         }
+    };
+    // A cache can be ahead of an etcd that was restored: what stands there now counts, and what the status remembers.
+    let api: Api<ClusterEncryption> = Api::all(context.client.clone());
+    let name = cached.name_any();
+    let live = api.get_opt(&name).await;
+    let live = live.map_err(|source| Error::request::<ClusterEncryption>("read", &name, source))?;
+    let Some(encryption) = live.as_ref() else {
+        return Ok(Action::await_change());
     };
     if encryption.meta().deletion_timestamp.is_some() {
         // Keys, files and objects stay as they are.
