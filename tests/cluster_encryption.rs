@@ -6,7 +6,6 @@
     clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
-    clippy::print_stdout,
     dead_code,
     reason = "a test may fail loudly; of the cluster's helpers only some are needed"
 )]
@@ -15,9 +14,9 @@
 mod cluster;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use cluster::{OPERATOR, condition, install, kubectl, must, root, run};
+use cluster::{OPERATOR, condition, install, kubectl, must, root, run, wait_longer};
 use serde_json::{Value, json};
 
 const KEYS: &str = "privacy-operator-encryption";
@@ -37,21 +36,14 @@ fn get() -> Value {
 
 /// API servers look for a new file once a minute, and a rotation has up to three of them.
 fn wait(what: &str, check: impl Fn(&Value) -> bool) -> Value {
-    let began = Instant::now();
-    loop {
+    let seen = || {
+        let pods = run("kubectl", &["-n", KEYS, "get", "pods"], "").out;
+        format!("{:#}\n{pods}", get()["status"])
+    };
+    wait_longer(Duration::from_mins(8), what, seen, || {
         let object = get();
-        if check(&object) {
-            println!("{what}: after {} s", began.elapsed().as_secs());
-            return object;
-        }
-        assert!(
-            began.elapsed() < Duration::from_mins(8),
-            "waited in vain for {what}; seen: {:#}\n{}",
-            object["status"],
-            run("kubectl", &["-n", KEYS, "get", "pods"], "").out
-        );
-        std::thread::sleep(Duration::from_millis(500));
-    }
+        check(&object).then_some(object)
+    })
 }
 
 fn is_settled(object: &Value) -> bool {

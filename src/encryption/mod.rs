@@ -15,4 +15,8 @@ pub mod wanted;
 #[cfg(test)]
 mod machine_tests;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
+mod model_moves;
+#[cfg(test)]
 mod model_tests;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::Client;
@@ -12,10 +12,13 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
-use crate::support::kubernetes::{Cluster, PLAIN, Process, free_port, must};
+use crate::support::kubernetes::{Cluster, PLAIN, Process, free_port, mount, must};
+use crate::support::wait::within;
 
 pub const NAMESPACE: &str = "privacy-operator-encryption";
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_privacy-operator");
+/// Namespace, name and key of the Secret that agents get.
+const KEY_SECRET: [&str; 3] = [NAMESPACE, "encryption-keys", "custody.json"];
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_mins(4);
 
@@ -77,7 +80,13 @@ impl World {
         let settle = if impatient { 1 } else { 5 };
         let kubelet = Arc::new(AtomicBool::new(true));
         for (index, lag) in LAG.iter().enumerate() {
-            tokio::spawn(mount(client.clone(), keys(&path, index), *lag, kubelet.clone()));
+            tokio::spawn(mount(
+                client.clone(),
+                KEY_SECRET,
+                keys(&path, index),
+                *lag,
+                kubelet.clone(),
+            ));
         }
         Self {
             operator: operator(&cluster, ports, settle),
@@ -127,19 +136,13 @@ impl World {
 
     /// The status, as soon as it fits.
     pub async fn wait(&self, what: &str, check: impl Fn(&Value) -> bool) -> Value {
-        let began = Instant::now();
-        loop {
+        let log = self.cluster.path().join("operator.log");
+        let seen = async || format!("{:#}\noperator: {}", self.status().await, tail(&log));
+        within(PATIENCE, what, seen, async || {
             let status = self.status().await;
-            if check(&status) {
-                return status;
-            }
-            assert!(
-                began.elapsed() < PATIENCE,
-                "waited in vain for {what}; seen: {status:#}\noperator: {}",
-                tail(&self.cluster.path().join("operator.log"))
-            );
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+            check(&status).then_some(status)
+        })
+        .await
     }
 
     /// The end of the rotation that was asked for last.
@@ -214,37 +217,6 @@ pub fn condition(status: &Value, kind: &str) -> Value {
 
 fn keys(path: &Path, index: usize) -> PathBuf {
     path.join(format!("keys-{index}"))
-}
-
-/// Mounts the key Secret into a directory, after a while, as a kubelet does.
-async fn mount(client: Client, directory: PathBuf, lag: Duration, goes_on: Arc<AtomicBool>) {
-    fs::create_dir_all(&directory).unwrap();
-    let api: Api<Secret> = Api::namespaced(client, NAMESPACE);
-    let mut mounted = None;
-    while goes_on.load(Ordering::Relaxed) {
-        if let Ok(found) = api.get_opt("encryption-keys").await {
-            let version = found
-                .as_ref()
-                .and_then(|secret| secret.metadata.resource_version.clone());
-            if version != mounted {
-                tokio::time::sleep(lag).await;
-                let data = found.and_then(|secret| secret.data).unwrap_or_default();
-                let path = directory.join("custody.json");
-                match data.get("custody.json") {
-                    Some(text) if goes_on.load(Ordering::Relaxed) => {
-                        let next = directory.join(".next");
-                        fs::write(&next, &text.0).unwrap();
-                        fs::rename(&next, &path).unwrap();
-                    }
-                    _ => {
-                        let _ = fs::remove_file(&path);
-                    }
-                }
-                mounted = version;
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 fn operator(cluster: &Cluster, ports: [u16; 3], settle: u32) -> Process {

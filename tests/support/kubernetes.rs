@@ -15,8 +15,12 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::Api;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tempfile::TempDir;
@@ -347,4 +351,41 @@ fn certificates(path: &Path) {
     }
     openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out sa.key");
     openssl("pkey -in sa.key -pubout -out sa.pub");
+}
+
+/// Stands in for a kubelet: mounts one key of a Secret into a directory, after a while, as a kubelet does.
+pub async fn mount(
+    client: Client,
+    [namespace, name, key]: [&'static str; 3],
+    directory: PathBuf,
+    lag: Duration,
+    goes_on: Arc<AtomicBool>,
+) {
+    fs::create_dir_all(&directory).unwrap();
+    let api: Api<Secret> = Api::namespaced(client, namespace);
+    let mut mounted = None;
+    while goes_on.load(Ordering::Relaxed) {
+        if let Ok(found) = api.get_opt(name).await {
+            let version = found
+                .as_ref()
+                .and_then(|secret| secret.metadata.resource_version.clone());
+            if version != mounted {
+                tokio::time::sleep(lag).await;
+                let data = found.and_then(|secret| secret.data).unwrap_or_default();
+                let path = directory.join(key);
+                match data.get(key) {
+                    Some(text) if goes_on.load(Ordering::Relaxed) => {
+                        let next = directory.join(".next");
+                        fs::write(&next, &text.0).unwrap();
+                        fs::rename(&next, &path).unwrap();
+                    }
+                    _ => {
+                        let _ = fs::remove_file(&path);
+                    }
+                }
+                mounted = version;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

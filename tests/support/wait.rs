@@ -1,4 +1,5 @@
-//! Waiting for a condition, at most a minute.
+//! Waiting for a condition, at most a minute unless said otherwise.
+#![allow(clippy::panic, reason = "a test may fail loudly")]
 
 use std::time::{Duration, Instant};
 
@@ -8,5 +9,24 @@ pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     while !condition().await {
         assert!(began.elapsed() < Duration::from_mins(1), "waited in vain: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Waits until the condition gives something, at most `limit`. `seen` tells what was there instead.
+pub async fn within<T>(
+    limit: Duration,
+    what: &str,
+    seen: impl AsyncFn() -> String,
+    mut condition: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = condition().await {
+            return found;
+        }
+        if began.elapsed() >= limit {
+            panic!("waited in vain for {what}; seen: {}", seen().await);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
