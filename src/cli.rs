@@ -2,11 +2,13 @@
 
 mod agent;
 mod discover;
+mod files;
 mod grants;
 mod migrate;
 mod operator;
 mod output;
 mod recover;
+mod run;
 mod service;
 mod worker;
 
@@ -40,6 +42,8 @@ enum Program {
     Recover(recover::Arguments),
     /// Print a first `DataSource` and policy from the catalogue of a live database.
     Discover(discover::Arguments),
+    /// Run a policy of files against its store, without a cluster.
+    Run(run::Arguments),
     /// Print the SQL of exactly the role that the policies in the files need.
     Grants(grants::Arguments),
 }
@@ -55,6 +59,7 @@ pub fn main() -> ExitCode {
         Program::Migrate(arguments) => migrate::run(&arguments),
         Program::Recover(arguments) => recover::run(&arguments),
         Program::Discover(arguments) => discover::run(arguments),
+        Program::Run(arguments) => run::run(&arguments, crate::clock::now),
         Program::Grants(arguments) => grants::run(&arguments),
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! Both are versioned. A worker refuses a plan of another version; the operator discards a report that is not one.
 
+pub mod progress;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -91,7 +91,7 @@ pub struct DataRetentionPolicyStatus {
 }
 
 /// A run that is under way.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunningStatus {
     /// Name of its Job.
@@ -99,6 +99,18 @@ pub struct RunningStatus {
     /// When it started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
+    /// What its worker was doing when it was last asked: `Connecting`, `Counting`, `Disposing`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// Rows deleted, masked or set so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affected: Option<i64>,
+    /// Rows that were due when it had counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<i64>,
+    /// When it was last asked, at most every ten seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Time>,
 }
 
 /// The store, as a run found it.

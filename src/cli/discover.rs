@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::files::{FileError, password};
 use super::output::print;
 use crate::discover::connect::{ConnectError, Target};
 use crate::discover::{DiscoverError, discover};
@@ -29,12 +30,8 @@ pub struct Arguments {
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("{file}: the password cannot be read: {source}")]
-    PasswordFile {
-        file: String,
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("the runtime cannot be started: {0}")]
     Runtime(#[source] std::io::Error),
     #[error(transparent)]
@@ -54,18 +51,14 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "what comes from the environment comes in here")]
 fn yaml(arguments: Arguments) -> Result<String, Error> {
-    let password = match &arguments.password_file {
-        Some(path) => Some(std::fs::read_to_string(path).map_err(|source| Error::PasswordFile {
-            file: path.display().to_string(),
-            source,
-        })?),
-        None => std::env::var("PGPASSWORD").ok(),
-    };
-    // Editors end a file with a line break, which is no part of the password.
-    let password = password.as_deref().map(|text| text.trim_end_matches(['\r', '\n']));
-    let target = Target::new(&arguments.url, password, arguments.ca, arguments.insecure_no_tls)?;
+    let password = password(arguments.password_file.as_deref())?;
+    let target = Target::new(
+        &arguments.url,
+        password.as_deref(),
+        arguments.ca,
+        arguments.insecure_no_tls,
+    )?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

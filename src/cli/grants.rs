@@ -1,12 +1,12 @@
 //! Arguments of `grants`, and what is read and printed for it.
 
-use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::files::{FileError, read_manifests};
 use super::output::print;
 use crate::domain::comment::single_line;
-use crate::grants::{GrantsError, Manifests, grants};
+use crate::grants::{GrantsError, grants};
 
 /// Arguments of `grants`.
 #[derive(clap::Args)]
@@ -26,12 +26,8 @@ pub struct Arguments {
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("{file}: cannot be read: {source}")]
-    File {
-        file: String,
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error(transparent)]
     Grants(#[from] GrantsError),
 }
@@ -53,25 +49,6 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn sql(arguments: &Arguments) -> Result<crate::grants::Grants, Error> {
-    let mut manifests = Manifests::default();
-    for path in &arguments.files {
-        let file = path.display().to_string();
-        let text = if file == "-" {
-            read_standard_input()
-        } else {
-            std::fs::read_to_string(path)
-        };
-        let text = text.map_err(|source| Error::File {
-            file: file.clone(),
-            source,
-        })?;
-        manifests.add(&file, &text).map_err(GrantsError::from)?;
-    }
+    let manifests = read_manifests(&arguments.files)?;
     Ok(grants(&manifests, &arguments.role, arguments.data_source.as_deref())?)
-}
-
-fn read_standard_input() -> std::io::Result<String> {
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text)?;
-    Ok(text)
 }

@@ -267,6 +267,7 @@ fn worker_settings(arguments: &Arguments) -> WorkerSettings {
         cpu_limit: arguments.worker_cpu_limit.clone(),
         memory_request: arguments.worker_memory_request.clone(),
         memory_limit: arguments.worker_memory_limit.clone(),
+        operator_namespace: arguments.namespace.clone(),
     }
 }
 

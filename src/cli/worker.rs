@@ -1,9 +1,12 @@
 //! `privacy-operator worker`: executes a work plan.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::contract;
+use crate::contract::progress::PROGRESS_PORT;
+use crate::http;
 use crate::worker::{self, Settings};
 
 /// Execute a work plan against its store. Started by the CronJobs and Jobs that the operator makes.
@@ -33,9 +36,17 @@ pub struct Arguments {
     #[arg(long, env = "PRIVACY_OPERATOR_RUN", default_value = "by-hand")]
     run: String,
 
+    /// Where the run tells how far it is. When the port cannot be opened the run goes on without.
+    #[arg(long, default_value_t = progress_address())]
+    progress_address: SocketAddr,
+
     /// Count only and write nothing, whatever the plan says.
     #[arg(long)]
     observe: bool,
+}
+
+fn progress_address() -> SocketAddr {
+    SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, PROGRESS_PORT))
 }
 
 /// Runs the worker on one thread: it waits for the store nearly all of the time.
@@ -48,16 +59,20 @@ pub fn main(arguments: Arguments) -> ExitCode {
             return ExitCode::from(contract::EXIT_TRANSIENT);
         }
     };
-    runtime.block_on(worker::main(
-        Settings {
-            plan: arguments.plan,
-            credentials: arguments.credentials,
-            ca: arguments.ca,
-            stop: arguments.stop,
-            termination_message: Some(arguments.termination_message),
-            run: arguments.run,
-            observe: arguments.observe,
-        },
-        crate::clock::now,
-    ))
+    let settings = Settings {
+        plan: arguments.plan,
+        credentials: arguments.credentials,
+        ca: arguments.ca,
+        stop: arguments.stop,
+        termination_message: Some(arguments.termination_message),
+        run: arguments.run,
+        observe: arguments.observe,
+    };
+    runtime.block_on(async {
+        let listener = http::bind(arguments.progress_address).await;
+        if let Err(error) = &listener {
+            tracing::warn!(%error, address = %arguments.progress_address, "progress is not told");
+        }
+        worker::main(settings, listener.ok(), crate::clock::now).await
+    })
 }

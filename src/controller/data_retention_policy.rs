@@ -15,7 +15,7 @@ use super::dereference::{Dereferenced, dereference};
 use super::jobs::{self, LiveObjects};
 use super::observe::observe;
 use super::status::write;
-use super::{Context, Error, events};
+use super::{Context, Error, events, progress};
 use crate::api::status::DataRetentionPolicyStatus;
 use crate::api::{DataRetentionPolicy, DataSource};
 use crate::contract::STOP_CONFIG_MAP;
@@ -62,8 +62,13 @@ pub async fn reconcile(policy: Arc<GuardedPolicy>, context: Arc<Context>) -> Res
     let steps = decide(goal(policy, planned.as_ref().ok(), stopped), &live.to_live());
     // 4. apply (client)
     let progressed = act(&context, policy, &planned, found.source(), &live, &steps, stopped).await?;
-    // 5. observe (pure, from what is live)
-    let observation = observe(&live, &policy.status.clone().unwrap_or_default(), stopped, now);
+    // 5. observe (pure, from what is live; a long run is asked how far it is)
+    let mut observation = observe(&live, &policy.status.clone().unwrap_or_default(), stopped, now);
+    if let Some(run) = &mut observation.running
+        && status::asks_for_progress(policy.status.as_ref(), run, now)
+    {
+        run.progress = progress::read(&live.pods).await;
+    }
     // 6. status (pure), written only when it says something new (client)
     let inputs = status::Inputs {
         policy,
@@ -176,7 +181,7 @@ async fn apply_children(
     first_look: &mut Option<String>,
 ) -> Result<Option<String>, Error> {
     let (namespace, uid) = (&planned.validated.namespace, &planned.validated.uid);
-    let network_policy = source.and_then(|source| children::network_policy(planned, source));
+    let network_policy = source.and_then(|source| children::network_policy(planned, source, &context.worker));
     let mut outcomes = Vec::new();
     match network_policy {
         Some(desired) => outcomes.push(apply(context, namespace, uid, desired).await?),

@@ -11,6 +11,7 @@ mod events;
 pub mod guarded;
 mod jobs;
 mod observe;
+pub mod progress;
 pub mod readiness;
 mod run;
 mod status;

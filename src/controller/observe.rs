@@ -43,6 +43,7 @@ pub fn observe(live: &LiveObjects, status: &DataRetentionPolicyStatus, stopped: 
                 Some(RunningRun {
                     job: job.name_any(),
                     started_at: job.creation_timestamp()?.0,
+                    progress: None,
                 })
             })
             .min_by_key(|run| run.started_at),

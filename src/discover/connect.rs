@@ -9,7 +9,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::catalogue::{Origin, Transport};
 use crate::contract::{Problem, Reason, Store};
-use crate::worker::connection::{connect_problem, drive, tls_config};
+use crate::worker::connection::{Credentials, connect_problem, drive, tls_config};
 
 /// How long to wait for the server to answer when connecting.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -113,15 +113,36 @@ impl Target {
         self.origin.clone()
     }
 
-    /// The same in the worker's words, for its judgement of errors.
-    fn store(&self) -> Store {
+    /// The same in the worker's words.
+    #[must_use]
+    pub fn store(&self) -> Store {
         Store {
-            host: self.origin.host.clone().unwrap_or_else(|| "the socket".to_owned()),
+            host: match (&self.origin.host, self.config.get_hosts()) {
+                (None, [Host::Unix(directory)]) => directory.display().to_string(),
+                (host, _) => host.clone().unwrap_or_default(),
+            },
             port: self.origin.port,
             database: self.config.get_dbname().unwrap_or_default().to_owned(),
             verify_tls: self.ca.is_some(),
             ca_secret: None,
         }
+    }
+}
+
+impl Target {
+    /// User and password, if the URL names a user.
+    #[must_use]
+    pub fn credentials(&self) -> Option<Credentials> {
+        Some(Credentials {
+            username: self.config.get_user()?.to_owned(),
+            password: String::from_utf8_lossy(self.config.get_password().unwrap_or_default()).into_owned(),
+        })
+    }
+
+    /// File with the authority that the server's certificate is judged by; none where there is no TLS.
+    #[must_use]
+    pub fn certificate_authority(&self) -> Option<PathBuf> {
+        self.ca.clone()
     }
 }
 

@@ -153,6 +153,9 @@ pub fn policy_status_unchanged(old: &DataRetentionPolicyStatus, new: &DataRetent
     let timeless = |status: &DataRetentionPolicyStatus| {
         let mut status = status.clone();
         status.conditions = without_times(&status.conditions);
+        if let Some(running) = &mut status.running {
+            running.asked_at = None;
+        }
         for rule in &mut status.rules {
             rule.seconds_until_overdue = None;
         }

@@ -78,6 +78,7 @@ pub fn settings() -> WorkerSettings {
         cpu_limit: String::new(),
         memory_request: "32Mi".to_owned(),
         memory_limit: "64Mi".to_owned(),
+        operator_namespace: "privacy-operator".to_owned(),
     }
 }
 

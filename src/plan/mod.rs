@@ -6,6 +6,7 @@
 //! live objects + Planned --steps--> what to do now        reports + Planned --status--> conditions --transitions--> events
 //! ```
 
+pub mod by_hand;
 pub mod children;
 pub mod columns;
 pub mod conditions;

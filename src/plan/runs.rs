@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::status::compact_age;
 use crate::api::data_retention_policy::Mode;
 use crate::api::status::{DataRetentionPolicyStatus, LedgerStatus, ProblemStatus, RuleStatus, RunStatus, StoreStatus};
+use crate::contract::progress::LiveProgress;
 use crate::contract::{Problem, Reason, RuleReport, RunResult, WorkReport};
 
 /// How many runs the status keeps.
@@ -45,6 +46,8 @@ pub struct RunningRun {
     pub job: String,
     /// When it was created.
     pub started_at: Timestamp,
+    /// How far its worker says it is. `None`: it was not asked, or did not answer.
+    pub progress: Option<LiveProgress>,
 }
 
 /// A worker's pod that does not start.

@@ -15,6 +15,8 @@ pub struct WorkerSettings {
     pub memory_request: String,
     /// Memory limit, canonical.
     pub memory_limit: String,
+    /// Namespace of the operator, which asks workers how far they are.
+    pub operator_namespace: String,
 }
 
 /// A resource quantity in the form in which the API server stores it, so that a live object compares equal to the

@@ -10,7 +10,7 @@ use super::catalogue::{self, Column, Kind, Table};
 use super::condition;
 use super::sql::Sql;
 use super::time_column::TimeColumn;
-use crate::contract::{Action, Bound, PlannedGround, PlannedRule, Problem, Reason};
+use crate::contract::{Action, Bound, PlannedGround, PlannedRule, Problem, Reason, WorkPlan};
 use crate::domain::due::{self, DateAs, Interval, SINCE_EVER};
 use crate::domain::period::Period;
 use crate::domain::zone;
@@ -24,6 +24,19 @@ pub struct Clock {
     pub zone: TimeZone,
     /// By how much a `Maximum` ground ends early, in seconds.
     pub slack_seconds: i64,
+}
+
+impl Clock {
+    /// The clock of a plan at an instant.
+    pub fn of(plan: &WorkPlan, now: Timestamp) -> Result<Self, Problem> {
+        let zone = zone::parse(&plan.time_zone)
+            .map_err(|error| Problem::new(Reason::InvalidPlan, "spec.timeZone", error.to_string()))?;
+        Ok(Self {
+            now,
+            zone,
+            slack_seconds: plan.slack_seconds,
+        })
+    }
 }
 
 /// What is asked of a row.
@@ -165,27 +178,37 @@ impl Judge<'_> {
 
     /// No ground of another rule that protects from this one's action still holds.
     fn unprotected(&self, sql: &mut Sql) -> Result<(), Problem> {
-        for other in &self.others {
-            for ground in &other.grounds {
-                let protects = match self.rule.action {
-                    Action::Delete => {
-                        ground.bound == Bound::Minimum
-                            || (other.action == Action::Protect && ground.bound == Bound::Exact)
-                    }
-                    Action::Mask(_) => ground.bound == Bound::Minimum,
-                    Action::Set(_) | Action::Protect => false,
-                };
-                if protects {
-                    sql.push(" AND NOT (");
-                    self.conditions(sql, other, &other.rows, "rows")?;
-                    sql.push(" AND ");
-                    self.applies(sql, other, ground)?;
-                    sql.push(" AND NOT ");
-                    self.ended(sql, other, ground, Horizon::Due)?;
-                    sql.push(")");
-                }
-            }
+        for (other, ground) in self.protectors() {
+            sql.push(" AND NOT ");
+            self.protects(sql, other, ground)?;
         }
+        Ok(())
+    }
+
+    /// Grounds of other rules of the table that protect from this one's action while they hold.
+    pub fn protectors(&self) -> impl Iterator<Item = (&PlannedRule, &PlannedGround)> {
+        let protects = |other: &PlannedRule, ground: &PlannedGround| match self.rule.action {
+            Action::Delete => {
+                ground.bound == Bound::Minimum || (other.action == Action::Protect && ground.bound == Bound::Exact)
+            }
+            Action::Mask(_) => ground.bound == Bound::Minimum,
+            Action::Set(_) | Action::Protect => false,
+        };
+        self.others
+            .iter()
+            .flat_map(|other| other.grounds.iter().map(move |ground| (*other, ground)))
+            .filter(move |(other, ground)| protects(other, ground))
+    }
+
+    /// A ground of another rule still holds this row.
+    pub fn protects(&self, sql: &mut Sql, other: &PlannedRule, ground: &PlannedGround) -> Result<(), Problem> {
+        sql.push("(");
+        self.conditions(sql, other, &other.rows, "rows")?;
+        sql.push(" AND ");
+        self.applies(sql, other, ground)?;
+        sql.push(" AND NOT ");
+        self.ended(sql, other, ground, Horizon::Due)?;
+        sql.push(")");
         Ok(())
     }
 
@@ -214,7 +237,8 @@ impl Judge<'_> {
         })
     }
 
-    fn applies(&self, sql: &mut Sql, rule: &PlannedRule, ground: &PlannedGround) -> Result<(), Problem> {
+    /// The ground's conditions hold now.
+    pub fn applies(&self, sql: &mut Sql, rule: &PlannedRule, ground: &PlannedGround) -> Result<(), Problem> {
         self.conditions(sql, rule, &ground.when, &format!("keepWhile[{}].when", ground.name))
     }
 
@@ -232,7 +256,7 @@ impl Judge<'_> {
     }
 
     /// The earliest end has certainly passed, whatever is NULL in the other parts.
-    fn ended(
+    pub fn ended(
         &self,
         sql: &mut Sql,
         rule: &PlannedRule,

@@ -6,12 +6,14 @@ mod condition;
 pub mod connection;
 mod disposal;
 mod durable;
+pub mod explain;
 mod guard;
 mod judge;
 mod ledger;
 mod limits;
 mod literals;
 mod pace;
+pub mod progress;
 mod run;
 mod session;
 mod sql;
@@ -25,9 +27,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::net::TcpListener;
 
 use self::connection::Credentials;
+use self::explain::{ExplainedRule, Wanted};
 use self::guard::Guard;
+use self::progress::Progress;
+use self::run::Task;
 use self::session::Access;
 use crate::contract::{
     self, EXIT_CONFIGURATION, EXIT_OK, EXIT_TRANSIENT, Mode, Problem, Reason, RunResult, WorkPlan, WorkReport,
@@ -54,15 +60,25 @@ pub struct Settings {
 }
 
 /// Runs the plan and reports. The clock is read by the caller, so that nothing below does.
-pub async fn main(settings: Settings, now: fn() -> Timestamp) -> ExitCode {
+/// Progress is told on the listener, where there is one.
+pub async fn main(settings: Settings, listener: Option<TcpListener>, now: fn() -> Timestamp) -> ExitCode {
     silence_panics();
-    let report = execute(&settings, now).await;
+    let progress = Progress::default();
+    let teller = listener.map(|listener| tokio::spawn(progress::serve(listener, progress.clone())));
+    let report = execute_telling(&settings, &progress, now).await;
+    if let Some(teller) = teller {
+        teller.abort();
+    }
     publish(&settings, &report);
     ExitCode::from(exit_code(&report))
 }
 
 /// Runs the plan.
 pub async fn execute(settings: &Settings, now: fn() -> Timestamp) -> WorkReport {
+    execute_telling(settings, &Progress::default(), now).await
+}
+
+async fn execute_telling(settings: &Settings, progress: &Progress, now: fn() -> Timestamp) -> WorkReport {
     let begin = now();
     let (plan, plan_hash) = match read_plan(&settings.plan) {
         Ok(read) => read,
@@ -76,9 +92,54 @@ pub async fn execute(settings: &Settings, now: fn() -> Timestamp) -> WorkReport 
     let active = Duration::from_secs(u64::try_from(plan.active_deadline_seconds).unwrap_or(0));
     let guard = Guard::new(settings.stop.clone(), active);
     let watcher = tokio::spawn(note_termination(guard.clone()));
-    let report = run::run(&plan, &plan_hash, mode, &access, &guard, now).await;
+    let task = Task { mode, as_of: None };
+    let report = run::run(&plan, &plan_hash, task, &access, &guard, progress, now).await;
     watcher.abort();
     report
+}
+
+/// A plan that a person runs from a command line.
+pub struct ByHand<'a> {
+    /// The plan.
+    pub plan: &'a WorkPlan,
+    /// Its hash, for the report.
+    pub plan_hash: &'a str,
+    /// As whom.
+    pub credentials: Credentials,
+    /// The certificate authority; none where there is no TLS.
+    pub ca: Option<PathBuf>,
+    /// The instant by which rows are judged; none: the store's clock.
+    pub as_of: Option<Timestamp>,
+}
+
+impl ByHand<'_> {
+    fn access(&self) -> Access {
+        Access {
+            credentials: self.credentials.clone(),
+            ca: self.ca.clone(),
+            run: "by-hand".to_owned(),
+        }
+    }
+
+    /// Runs the plan in the plan's mode.
+    pub async fn run(&self, now: fn() -> Timestamp) -> WorkReport {
+        let active = Duration::from_secs(u64::try_from(self.plan.active_deadline_seconds).unwrap_or(0));
+        let guard = Guard::new(PathBuf::new(), active);
+        let watcher = tokio::spawn(note_termination(guard.clone()));
+        let task = Task {
+            mode: self.plan.mode,
+            as_of: self.as_of,
+        };
+        let progress = Progress::default();
+        let report = run::run(self.plan, self.plan_hash, task, &self.access(), &guard, &progress, now).await;
+        watcher.abort();
+        report
+    }
+
+    /// Says of single rows why they are due or stay.
+    pub async fn explain(&self, wanted: &Wanted, now: fn() -> Timestamp) -> Result<Vec<ExplainedRule>, Problem> {
+        explain::explain(self.plan, &self.access(), self.as_of, wanted, now()).await
+    }
 }
 
 /// A report of a run that did not get to the store.

@@ -11,14 +11,15 @@ use super::judge::{Anchor, Clock, Judge};
 use super::ledger::{self, Line};
 use super::limits::{self, Wanted};
 use super::literals;
+use super::progress::Progress;
 use super::session::{Access, Session};
 use super::survey;
 use super::sweep::{Fault, Sweep};
+use crate::contract::progress::Step;
 use crate::contract::{
     self, Action, LedgerReport, Mode, PlannedRule, Problem, Reason, RuleReport, RunResult, Totals, WorkPlan, WorkReport,
 };
 use crate::domain::identifier::TableName;
-use crate::domain::zone;
 use crate::report::AccessPath;
 
 /// After a lost connection the store is tried again for so long.
@@ -36,7 +37,7 @@ const SMALL_FRACTION: f64 = 0.03;
 
 /// How far a rule has come. It outlives a session.
 #[derive(Debug, Clone, Default)]
-struct Progress {
+struct RuleProgress {
     report: RuleReport,
     /// Counted before the first write.
     counted: bool,
@@ -52,36 +53,48 @@ struct Progress {
 struct Run<'a> {
     plan: &'a WorkPlan,
     plan_hash: &'a str,
-    mode: Mode,
+    task: Task,
     guard: &'a Guard,
+    live: &'a Progress,
     name: &'a str,
     clock: Option<Clock>,
     within_limits: bool,
-    progress: Vec<Progress>,
+    progress: Vec<RuleProgress>,
     server_version: Option<String>,
     ledger: Option<LedgerReport>,
     /// Hash of the ledger's line that this run wrote, or was about to write when the connection was lost.
     line: Option<String>,
 }
 
+/// What is asked of a run, whatever the plan says.
+#[derive(Debug, Clone, Copy)]
+pub struct Task {
+    /// Whether it may write.
+    pub mode: Mode,
+    /// The instant by which rows are judged; `None`: the store's clock when the run begins.
+    pub as_of: Option<Timestamp>,
+}
+
 /// Runs a plan.
 pub async fn run(
     plan: &WorkPlan,
     plan_hash: &str,
-    mode: Mode,
+    task: Task,
     access: &Access,
     guard: &Guard,
+    live: &Progress,
     now: fn() -> Timestamp,
 ) -> WorkReport {
     let mut run = Run {
         plan,
         plan_hash,
-        mode,
+        task,
         guard,
+        live,
         name: &access.run,
         clock: None,
         within_limits: false,
-        progress: vec![Progress::default(); plan.rules.len()],
+        progress: vec![RuleProgress::default(); plan.rules.len()],
         server_version: None,
         ledger: None,
         line: None,
@@ -126,16 +139,20 @@ impl Run<'_> {
         if let Some(reason) = self.guard.stop() {
             return Err(Fault::Stop(reason));
         }
-        let writes = self.mode == Mode::Enforce;
+        let writes = self.task.mode == Mode::Enforce;
+        self.live.step(Step::Connecting, 0, None);
         let session = Session::open(self.plan, access, now(), writes).await?;
         self.server_version = Some(session.server_version.clone());
         let clock = self.clock(&session)?;
 
         let tables = self.look_up(&session).await?;
         let judges = self.judges(&tables, &clock);
+        self.live.step(Step::Counting, 0, None);
         self.count(&session, &judges).await?;
         if writes {
             self.judge_limits(&session, &judges).await?;
+            self.live
+                .step(Step::Disposing, self.affected(), Some(self.due_before()));
             let swept = self.sweep(&session, &judges).await;
             if !matches!(swept, Err(Fault::Lost(_))) {
                 self.leave_evidence(&session).await?;
@@ -156,13 +173,7 @@ impl Run<'_> {
         if let Some(clock) = &self.clock {
             return Ok(clock.clone());
         }
-        let zone = zone::parse(&self.plan.time_zone)
-            .map_err(|error| Problem::new(Reason::InvalidPlan, "spec.timeZone", error.to_string()))?;
-        let clock = Clock {
-            now: session.store_time,
-            zone,
-            slack_seconds: self.plan.slack_seconds,
-        };
+        let clock = Clock::of(self.plan, self.task.as_of.unwrap_or(session.store_time))?;
         self.clock = Some(clock.clone());
         Ok(clock)
     }
@@ -217,7 +228,7 @@ impl Run<'_> {
             if progress.counted {
                 continue;
             }
-            match count_patiently(session, judge, self.guard, self.mode).await {
+            match count_patiently(session, judge, self.guard, self.task.mode).await {
                 Ok((mut counts, anchor, path)) => {
                     if judge.rule.action == Action::Protect {
                         (counts.report.due, counts.report.overdue) = (0, 0);
@@ -289,7 +300,7 @@ impl Run<'_> {
             if nothing || progress.report.problem.is_some() {
                 continue;
             }
-            match sweep_rule(session, judge, self.guard, progress).await {
+            match sweep_rule(session, judge, (self.guard, self.live), progress).await {
                 Ok(()) => progress.swept = true,
                 Err(Fault::Problem(problem)) => progress.report.problem = Some(problem),
                 Err(Fault::Lost(problem)) => {
@@ -341,6 +352,14 @@ impl Run<'_> {
         Ok(())
     }
 
+    fn affected(&self) -> i64 {
+        self.progress.iter().map(|progress| progress.report.affected).sum()
+    }
+
+    fn due_before(&self) -> i64 {
+        self.progress.iter().map(|progress| progress.due_before).sum()
+    }
+
     fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for (rule, progress) in self.plan.rules.iter().zip(&self.progress) {
@@ -360,7 +379,7 @@ impl Run<'_> {
             Fault::Lost(problem) | Fault::Problem(problem) => problem,
             Fault::Stop(reason) => Problem::new(reason, "", ""),
         });
-        let due: i64 = self.progress.iter().map(|progress| progress.due_before).sum();
+        let due = self.due_before();
         let failed = |problem: &Problem| problem.reason != Reason::RowsLocked;
         let result = match problem.as_ref().map(|problem| problem.reason) {
             Some(Reason::StoppedByHand | Reason::LimitExceeded) => RunResult::Halted,
@@ -381,7 +400,7 @@ impl Run<'_> {
         WorkReport {
             version: contract::VERSION,
             plan_hash: self.plan_hash.to_owned(),
-            mode: self.mode,
+            mode: self.task.mode,
             result,
             started_at,
             finished_at,
@@ -445,9 +464,14 @@ async fn count_rule(
 }
 
 /// Sweeps a rule and counts what had to stay.
-async fn sweep_rule(session: &Session, judge: &Judge<'_>, guard: &Guard, progress: &mut Progress) -> Result<(), Fault> {
+async fn sweep_rule(
+    session: &Session,
+    judge: &Judge<'_>,
+    (guard, live): (&Guard, &Progress),
+    progress: &mut RuleProgress,
+) -> Result<(), Fault> {
     session.lock_table(judge.table.oid, &judge.field("dataset")).await?;
-    let mut sweep = Sweep::new(&session.client, judge, guard);
+    let mut sweep = Sweep::new(&session.client, judge, guard, live);
     let swept = sweep.run(progress.anchor.as_ref()).await;
     // Rows that a crash may have brought back are counted when they go again.
     progress.report.affected += match &swept {

@@ -13,6 +13,7 @@ use super::durable::Durable;
 use super::guard::Guard;
 use super::judge::{Anchor, Judge, row};
 use super::pace::Pace;
+use super::progress::Progress;
 use super::sql::{Parameter, Sql};
 use super::survey;
 use super::window::{Place, Window, pages};
@@ -81,6 +82,7 @@ pub struct Sweep<'a> {
     client: &'a Client,
     judge: &'a Judge<'a>,
     guard: &'a Guard,
+    live: &'a Progress,
     /// Rows disposed of so far. It survives a fault.
     pub affected: i64,
     /// Windows in which other sessions hold locks.
@@ -110,11 +112,12 @@ enum Batch {
 impl<'a> Sweep<'a> {
     /// A sweep that has done nothing yet.
     #[must_use]
-    pub fn new(client: &'a Client, judge: &'a Judge<'a>, guard: &'a Guard) -> Self {
+    pub fn new(client: &'a Client, judge: &'a Judge<'a>, guard: &'a Guard, live: &'a Progress) -> Self {
         Self {
             client,
             judge,
             guard,
+            live,
             affected: 0,
             locked: Vec::new(),
             durable: Durable::default(),
@@ -343,6 +346,7 @@ impl<'a> Sweep<'a> {
                 Ok(rows) => {
                     let elapsed = began.elapsed();
                     self.affected = self.affected.saturating_add_unsigned(rows);
+                    self.live.add_rows(rows);
                     self.say_progress();
                     let noted = self.durable.note(self.client, self.affected).await;
                     noted.map_err(|error| Fault::of(&error, self.judge))?;

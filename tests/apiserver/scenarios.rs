@@ -7,11 +7,13 @@ use jiff::Timestamp;
 use kube::runtime::reflector::store;
 use kube::runtime::watcher::Event;
 use privacy_operator::api::{DataRetentionPolicy, DataSource};
+use privacy_operator::contract::progress::Step;
 use privacy_operator::controller::data_retention_policy::reconcile;
 use privacy_operator::controller::guarded::Guarded;
 use privacy_operator::controller::{Context, Stores, cluster_encryption};
 use privacy_operator::metrics::Metrics;
 use privacy_operator::plan::settings::WorkerSettings;
+use privacy_operator::worker::progress::{Progress, serve};
 use serde_json::{Value, json};
 
 use super::server::Server;
@@ -77,6 +79,7 @@ impl World {
                 cpu_limit: String::new(),
                 memory_request: "32Mi".to_owned(),
                 memory_limit: "64Mi".to_owned(),
+                operator_namespace: "privacy-operator".to_owned(),
             },
             metrics: Arc::new(Metrics::new(now)),
             stores: Stores {
@@ -111,6 +114,12 @@ impl World {
         edit(&mut policy);
         let generation = policy["metadata"]["generation"].as_i64().unwrap() + 1;
         policy["metadata"]["generation"] = json!(generation);
+        self.0.put(POLICY, policy);
+    }
+
+    fn edit_status(&self, edit: impl FnOnce(&mut Value)) {
+        let mut policy = self.0.get(POLICY).unwrap();
+        edit(&mut policy["status"]);
         self.0.put(POLICY, policy);
     }
 
@@ -193,6 +202,57 @@ async fn a_new_policy_gets_its_children_a_first_look_and_a_status() {
         ]
     );
     assert_eq!(world.condition("Ready")["reason"], "Accepted");
+}
+
+#[tokio::test]
+async fn a_long_run_is_asked_how_far_it_is_at_most_every_ten_seconds() {
+    let world = World::new();
+    world.reconcile().await;
+    let progress = Progress::default();
+    progress.step(Step::Disposing, 40, Some(100));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let teller = tokio::spawn(serve(listener, progress.clone()));
+    world.start_run("run");
+    let pod_path = format!("{PODS}/run-1");
+    let mut pod = world.0.get(&pod_path).unwrap();
+    pod["status"]["podIP"] = json!("127.0.0.1");
+    pod["spec"]["containers"][0]["ports"][0]["containerPort"] = json!(port);
+    world.0.put(&pod_path, pod);
+
+    let created = |seconds: i64| (now() - jiff::SignedDuration::from_secs(seconds)).to_string();
+    let job_path = format!("{JOBS}/run");
+    let mut job = world.0.get(&job_path).unwrap();
+    job["metadata"]["creationTimestamp"] = json!(created(9));
+    world.0.put(&job_path, job.clone());
+    world.reconcile().await;
+    assert_eq!(running(&world), Value::Null, "a short run shows nothing");
+
+    job["metadata"]["creationTimestamp"] = json!(created(30));
+    world.0.put(&job_path, job);
+    assert_eq!(shorten(&world.reconcile().await), ["PATCH status"]);
+    let said = running(&world);
+    assert_eq!(
+        (&said["step"], &said["affected"], &said["due"]),
+        (&json!("Disposing"), &json!(40), &json!(100))
+    );
+
+    progress.add_rows(20);
+    assert!(world.reconcile().await.is_empty(), "asked again within ten seconds");
+    world.edit_status(|status| status["running"]["askedAt"] = json!(created(11)));
+    assert_eq!(shorten(&world.reconcile().await), ["PATCH status"]);
+    assert_eq!(running(&world)["affected"], 60);
+
+    // What does not answer changes nothing.
+    teller.abort();
+    let _ = teller.await;
+    world.edit_status(|status| status["running"]["askedAt"] = json!(created(11)));
+    assert!(world.reconcile().await.is_empty());
+    assert_eq!(running(&world)["affected"], 60);
+}
+
+fn running(world: &World) -> Value {
+    world.0.get(POLICY).unwrap()["status"]["running"].clone()
 }
 
 #[tokio::test]

@@ -183,7 +183,7 @@ fn the_network_policy_opens_the_api_server_dns_and_metrics_and_nothing_else() {
             .collect()
     };
     assert_eq!(ports("ingress"), ["\"http\""]);
-    assert_eq!(ports("egress"), ["443", "6443", "53", "53"]);
+    assert_eq!(ports("egress"), ["443", "6443", "53", "53", "8090"]);
     let objects = release("everything");
     let spec = &only(&objects, "NetworkPolicy")["spec"];
     assert_eq!(spec["egress"][0]["to"][0]["ipBlock"]["cidr"], "10.0.0.10/32");

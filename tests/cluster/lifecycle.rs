@@ -161,6 +161,39 @@ fn suspend_ends_the_run_under_way() {
 }
 
 #[test]
+fn a_long_run_shows_how_far_it_is() {
+    let _guard = together();
+    let place = set_up("progress", SLOW, "Enforce");
+    std::thread::scope(|scope| {
+        // Rows that another session holds keep the run under way, however fast the machine is.
+        scope.spawn(|| {
+            place.sql("BEGIN; SELECT FROM logs WHERE id % 1000 = 0 FOR UPDATE; SELECT pg_sleep(40); COMMIT");
+        });
+        wait_for("the rows to be held", String::new, || {
+            (place.number(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'",
+            ) > 0)
+                .then_some(())
+        });
+        place.start("logs", "long");
+        let seen = place.wait_policy("logs", "progress is told", |policy| {
+            policy["status"]["running"]["affected"].as_i64() > Some(0)
+        });
+        let running = &seen["status"]["running"];
+        assert_eq!(
+            (&running["job"], &running["step"]),
+            (&json!("long"), &json!("Disposing"))
+        );
+        assert_eq!(running["due"], 400_000);
+        assert!(running["affected"].as_i64() < Some(400_000), "{running}");
+    });
+    let ended = place.wait_policy("logs", "the run has ended", |policy| {
+        policy["status"]["running"].is_null()
+    });
+    assert_eq!(ended["status"]["runs"][0]["job"], "long");
+}
+
+#[test]
 fn the_stop_config_map_halts_a_run_while_the_operator_is_away() {
     let _guard = alone();
     let place = set_up("stop", SLOW, "Enforce");

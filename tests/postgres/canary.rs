@@ -120,7 +120,10 @@ async fn child_that_panics() {
     if std::env::var_os("PANIC_CANARY").is_some() {
         let trial = trial("CREATE TABLE t (id int)").await;
         let settings = trial.settings();
-        worker::main(settings, || std::panic::panic_any(format!("Key (email)=({CANARY})"))).await;
+        worker::main(settings, None, || {
+            std::panic::panic_any(format!("Key (email)=({CANARY})"))
+        })
+        .await;
     }
 }
 

@@ -192,9 +192,13 @@ async fn the_stop_config_map_halts_a_run_within_a_batch_and_keeps_the_next_from_
 #[tokio::test]
 async fn the_active_deadline_ends_a_run_which_the_next_continues() {
     let mut trial = slow().await;
-    // A second of work before the deadline's margin; rows appear slowly enough for it to matter.
     trial.plan.active_deadline_seconds = 1;
+    // However fast the machine is: the locked rows are looked for and waited for longer than the deadline allows.
+    let session = admin(&trial).await;
+    let lock = "BEGIN; SELECT FROM t WHERE id % 1000 = 0 FOR UPDATE";
+    session.batch_execute(lock).await.unwrap();
     let report = trial.run().await;
+    session.batch_execute("COMMIT").await.unwrap();
     assert_eq!(
         report.problem.as_ref().map(|problem| problem.reason),
         Some(Reason::DeadlineReached),
@@ -203,6 +207,7 @@ async fn the_active_deadline_ends_a_run_which_the_next_continues() {
     assert_eq!(report.result, RunResult::Done);
     let gone = ROWS - number(&admin(&trial).await, "SELECT count(*) FROM t").await;
     assert_eq!(report.rules[0].affected, gone);
+    assert!(gone < DUE, "the deadline came too late");
     trial.plan.active_deadline_seconds = 600;
     let report = trial.run().await;
     assert_eq!((report.rules[0].affected, report.rules[0].due), (DUE - gone, 0));

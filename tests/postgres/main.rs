@@ -25,6 +25,7 @@ mod harness;
 mod hostile;
 mod kills;
 mod program;
+mod progress;
 mod races;
 mod reference;
 mod reference_cases;

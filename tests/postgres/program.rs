@@ -11,6 +11,7 @@ use crate::support::wait;
 pub struct Program {
     child: Child,
     directory: tempfile::TempDir,
+    progress_port: u16,
 }
 
 /// What a worker left behind.
@@ -27,6 +28,14 @@ pub struct Outcome {
 impl Program {
     /// Starts the worker with the plan and the files of a trial.
     pub fn of(trial: &Trial<'_>) -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        Self::with_progress_port(trial, port)
+    }
+
+    /// Starts the worker, which tells its progress on this port.
+    pub fn with_progress_port(trial: &Trial<'_>, progress_port: u16) -> Self {
         let settings = trial.settings();
         let directory = tempfile::tempdir().unwrap();
         let output = std::fs::File::create(directory.path().join("output")).unwrap();
@@ -45,6 +54,7 @@ impl Program {
             .arg(&settings.stop)
             .arg("--termination-message")
             .arg(directory.path().join("message"))
+            .arg(format!("--progress-address=127.0.0.1:{progress_port}"))
             .env("RUST_LOG", "trace")
             .env("PRIVACY_OPERATOR_RUN", "trial-run")
             .stdin(Stdio::null())
@@ -52,7 +62,16 @@ impl Program {
             .stderr(output)
             .spawn()
             .unwrap();
-        Self { child, directory }
+        Self {
+            child,
+            directory,
+            progress_port,
+        }
+    }
+
+    /// Port on which it tells its progress.
+    pub fn progress_port(&self) -> u16 {
+        self.progress_port
     }
 
     /// Process id.

@@ -4,13 +4,14 @@ use k8s_openapi::api::batch::v1::{
     JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule,
 };
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, EnvVar, EnvVarSource, KeyToPath, ObjectFieldSelector,
-    PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, SecretVolumeSource,
-    SecurityContext, Volume, VolumeMount,
+    Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource, KeyToPath,
+    ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile,
+    SecretVolumeSource, SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::run_metadata;
+use crate::contract::progress::{PROGRESS_PORT, PROGRESS_PORT_NAME};
 use crate::contract::{CA_PATH, CREDENTIALS_DIRECTORY, EXIT_CONFIGURATION, PLAN_PATH, STOP_CONFIG_MAP, STOP_DIRECTORY};
 use crate::plan::naming;
 use crate::plan::settings::WorkerSettings;
@@ -79,6 +80,12 @@ fn pod_spec(planned: &Planned, settings: &WorkerSettings, arguments: &[&str]) ->
                     ..EnvVarSource::default()
                 }),
                 ..EnvVar::default()
+            }]),
+            ports: Some(vec![ContainerPort {
+                name: Some(PROGRESS_PORT_NAME.to_owned()),
+                container_port: i32::from(PROGRESS_PORT),
+                protocol: Some("TCP".to_owned()),
+                ..ContainerPort::default()
             }]),
             resources: Some(resources(settings)),
             security_context: Some(SecurityContext {

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::conditions::{self, policy_status_unchanged};
 use super::reasons;
-use super::runs::{Observation, consume};
+use super::runs::{Observation, RunningRun, consume};
 use super::sharing::Neighbour;
 use super::validated::Invalid;
 use super::work_plan::Planned;
@@ -106,10 +106,9 @@ fn totals(status: &mut DataRetentionPolicyStatus) {
 fn upcoming(status: &mut DataRetentionPolicyStatus, old: &DataRetentionPolicyStatus, inputs: &Inputs<'_>) {
     let running = inputs.observation.running.as_ref();
     let just_started = running.is_some_and(|run| inputs.now.duration_since(run.started_at) < SHORT_RUN);
-    status.running = running.filter(|_| !just_started).map(|run| RunningStatus {
-        job: run.job.clone(),
-        started_at: Some(Time(run.started_at)),
-    });
+    status.running = running
+        .filter(|_| !just_started)
+        .map(|run| under_way(run, old.running.as_ref(), inputs.now));
     let next = match inputs.planned {
         Ok(planned) if may_run(planned, inputs) => planned
             .validated
@@ -123,6 +122,36 @@ fn upcoming(status: &mut DataRetentionPolicyStatus, old: &DataRetentionPolicySta
     }
 }
 
+/// What a run under way says of itself; what it said before stays until it says something else.
+fn under_way(run: &RunningRun, old: Option<&RunningStatus>, now: Timestamp) -> RunningStatus {
+    let before = old.filter(|old| old.job == run.job).cloned();
+    let mut status = before.unwrap_or_else(|| RunningStatus {
+        job: run.job.clone(),
+        started_at: Some(Time(run.started_at)),
+        ..RunningStatus::default()
+    });
+    if let Some(progress) = &run.progress {
+        status.step = Some(progress.step.as_str().to_owned());
+        status.affected = Some(progress.rows);
+        status.due = progress.of;
+        status.asked_at = Some(Time(now));
+    }
+    status
+}
+
+/// Whether a run under way is to be asked how far it is: at most every ten seconds, and not in its first ten.
+#[must_use]
+pub fn asks_for_progress(old: Option<&DataRetentionPolicyStatus>, run: &RunningRun, now: Timestamp) -> bool {
+    let asked = old
+        .and_then(|old| old.running.as_ref())
+        .filter(|old| old.job == run.job)
+        .and_then(|old| old.asked_at.as_ref());
+    [Some(run.started_at), asked.map(|asked| asked.0)]
+        .into_iter()
+        .flatten()
+        .all(|before| now.duration_since(before) >= SHORT_RUN)
+}
+
 fn may_run(planned: &Planned, inputs: &Inputs<'_>) -> bool {
     planned.has_work() && !inputs.policy.spec.suspend && !inputs.observation.stopped
 }
@@ -132,7 +161,6 @@ fn may_run(planned: &Planned, inputs: &Inputs<'_>) -> bool {
 pub fn next_look(status: &DataRetentionPolicyStatus, inputs: &Inputs<'_>) -> SignedDuration {
     const LONGEST: SignedDuration = SignedDuration::from_hours(1);
     const SOON: SignedDuration = SignedDuration::from_secs(2);
-    const WHILE_RUNNING: SignedDuration = SignedDuration::from_secs(30);
     const WHILE_SHARED: SignedDuration = SignedDuration::from_mins(1);
     // A run that did not start by then was missed.
     let missed = SignedDuration::from_secs(super::validate::STARTING_DEADLINE_SECONDS + 5);
@@ -142,7 +170,7 @@ pub fn next_look(status: &DataRetentionPolicyStatus, inputs: &Inputs<'_>) -> Sig
     let mut candidates = vec![LONGEST];
     if let Some(run) = &inputs.observation.running {
         let age = inputs.now.duration_since(run.started_at);
-        candidates.push(if age < SHORT_RUN { SHORT_RUN } else { WHILE_RUNNING });
+        candidates.push(if age < SHORT_RUN { SHORT_RUN - age } else { SHORT_RUN });
     }
     if conditions::is_true(&status.conditions, reasons::SHARED_DATASET)
         || conditions::is_true(&status.conditions, reasons::SHARED_STORE)

@@ -380,6 +380,7 @@ fn an_ordinary_run_costs_one_write() {
         running: Some(RunningRun {
             job: "job".to_owned(),
             started_at: slot,
+            progress: None,
         }),
         ..Observation::default()
     };
@@ -398,6 +399,7 @@ fn a_long_run_shows_as_under_way() {
         running: Some(RunningRun {
             job: "job".to_owned(),
             started_at: story.now,
+            progress: None,
         }),
         ..Observation::default()
     };

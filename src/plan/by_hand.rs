@@ -1,0 +1,68 @@
+//! Policies of files, planned as the operator would plan those of a namespace.
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use super::sharing::neighbours;
+use super::validate::{Inputs, validate};
+use super::validated::Invalid;
+use super::work_plan::{Planned, plan};
+use crate::api::{DataRetentionPolicy, DataSource};
+
+/// Plans a policy that stands among others. Objects without a namespace count as in one.
+pub fn planned(
+    policy: &DataRetentionPolicy,
+    policies: &[&DataRetentionPolicy],
+    sources: &[&DataSource],
+    now: Timestamp,
+) -> Result<Planned, Vec<Invalid>> {
+    let source = source_of(policy, sources);
+    let neighbours = source.map_or_else(Vec::new, |own| {
+        let others = policies
+            .iter()
+            .filter_map(|other| Some((*other, source_of(other, sources)?)));
+        neighbours(policy, own, others)
+    });
+    let validated = validate(&Inputs {
+        policy,
+        source,
+        neighbours: &neighbours,
+        now,
+    })?;
+    plan(policy, validated, now).map_err(|invalid| vec![invalid])
+}
+
+/// The `DataSource` that a policy names.
+#[must_use]
+pub fn source_of<'a>(policy: &DataRetentionPolicy, sources: &[&'a DataSource]) -> Option<&'a DataSource> {
+    sources
+        .iter()
+        .find(|source| {
+            source.name_any() == policy.spec.data_source_ref.name && source.namespace() == policy.namespace()
+        })
+        .copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{fixtures, reasons};
+
+    #[test]
+    fn a_policy_of_a_file_is_planned_as_in_a_namespace() {
+        let (policy, source) = (fixtures::policy(), fixtures::source());
+        let by_hand = planned(&policy, &[&policy], &[&source], fixtures::now()).unwrap();
+        assert_eq!(by_hand.plan_hash, fixtures::planned(&policy).plan_hash);
+    }
+
+    #[test]
+    fn what_is_missing_or_shared_among_the_files_is_refused() {
+        let (policy, source) = (fixtures::policy(), fixtures::source());
+        let missing = planned(&policy, &[&policy], &[], fixtures::now()).unwrap_err();
+        assert_eq!(missing[0].reason, reasons::UNKNOWN_DATA_SOURCE);
+        let mut second = policy.clone();
+        second.metadata.name = Some("second".to_owned());
+        let shared = planned(&policy, &[&policy, &second], &[&source], fixtures::now()).unwrap_err();
+        assert_eq!(shared[0].reason, reasons::SHARED_DATASET);
+    }
+}
