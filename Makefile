@@ -88,15 +88,22 @@ deny: ## licences, duplicates and sources of dependencies; known vulnerabilities
 audit: ## as deny; fails when the database of known vulnerabilities cannot be reached
 	@dev/deny.sh audit
 
-.PHONY: demo install bench-sweep clean
+.PHONY: demo demo-encryption install bench-sweep bench-encryption clean
 demo: ## the example from nothing: cluster, database, chart, Observe, Enforce, and what went
 	@dev/demo.sh
+
+demo-encryption: cluster-up tools image load-image ## a Secret in plain text, the rotation watched, the same Secret encrypted
+	@dev/demo-encryption.sh
 
 install: ## the binary into $(PREFIX)/bin (PREFIX=/usr/local)
 	cargo install --path . --locked --root $(PREFIX)
 
 bench-sweep: ## ratios of a sweep over 5 million rows against a plain DELETE
 	@bench/sweep.sh
+
+bench-encryption: ## re-encryption of 2,100 Secrets against kubectl get | kubectl replace
+	servers=$$(dev/encryption/servers.sh) && eval "$$servers" && \
+	  cargo test $(CARGO_FLAGS) --test encryption -- --ignored --nocapture two_thousand_small
 
 clean: ## delete what was built here (the cluster stays: make cluster-down)
 	cargo clean

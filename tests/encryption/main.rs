@@ -11,6 +11,7 @@
 )]
 
 mod bad_input;
+mod measure;
 mod readers;
 mod rotations;
 mod world;

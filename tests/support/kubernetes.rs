@@ -58,6 +58,11 @@ impl Process {
         }
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// As a power cut.
     pub fn kill(&mut self) {
         // The watchdog first: the number of a process that is gone may be given anew.
