@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::custody::Step;
 use super::intake::{self, Verdict};
 use super::machine::{Decision, decide};
-use super::model::{Explorer, Mutant, Node, Pending, State};
+use super::model::{Explorer, Mutant, Node, State};
 
 impl Explorer {
     /// The agent of a node is offered a record. `Some`: something changed.

@@ -53,7 +53,7 @@ fn values_and_schema_list_the_same() {
     let mut count = 0;
     walk(&values, &schema, "", &mut |path, value, schema| {
         count += 1;
-        let is_free = path.starts_with("resources.") || path.starts_with("encryption.nodeSelector.");
+        let is_free = path.starts_with("resources.");
         assert!(is_free || schema.is_object(), "values.schema.json lacks {path}");
         if schema.get("properties").is_some() {
             assert_eq!(schema["additionalProperties"], false, "{path} takes typos");
@@ -74,8 +74,7 @@ fn every_value_is_used_by_a_template() {
         templates.push_str(&std::fs::read_to_string(entry.unwrap().path()).unwrap());
     }
     walk(&defaults(), &Value::Null, "", &mut |path, value, _| {
-        let is_leaf =
-            value.as_object().is_none_or(serde_json::Map::is_empty) && !path.starts_with("encryption.nodeSelector.");
+        let is_leaf = value.as_object().is_none_or(serde_json::Map::is_empty);
         if is_leaf && !path.starts_with("resources.") {
             assert!(
                 templates.contains(&format!(".Values.{path}")),
