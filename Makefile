@@ -19,10 +19,12 @@ CLUSTER_ENV := source $(or $(DEV_STATE),.dev)/env
 TEST_TARGETS := $(sort $(basename $(notdir $(wildcard tests/*.rs))) $(notdir $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs))))
 POSTGRES_TESTS := $(sort $(shell grep -lr --include='*.rs' support::postgres tests | sed -E 's,^tests/([^/.]+).*,\1,'))
 CLUSTER_TESTS := $(filter cluster%,$(TEST_TARGETS))
-UNIT_TESTS := $(filter-out $(POSTGRES_TESTS) $(CLUSTER_TESTS) chart,$(TEST_TARGETS))
+# API servers and etcd as plain processes, by its name.
+SERVER_TESTS := $(filter encryption%,$(TEST_TARGETS))
+UNIT_TESTS := $(filter-out $(POSTGRES_TESTS) $(CLUSTER_TESTS) $(SERVER_TESTS) chart,$(TEST_TARGETS))
 
 # `make test` in this order: what fails fast and costs little comes first.
-STAGES := lint unit check-generated deny chart-test postgres-test cluster-test
+STAGES := lint unit check-generated deny chart-test postgres-test encryption-test cluster-test
 
 .PHONY: help
 help: ## list the targets
@@ -40,7 +42,7 @@ lint: ## format, clippy with warnings denied, shell scripts
 	  git ls-files '*.sh' .ci/run | xargs shellcheck --external-sources; \
 	else echo "shell scripts were not checked: shellcheck is not installed (apt-get install shellcheck)"; fi
 
-.PHONY: test unit postgres-test cluster-test chart-test soak
+.PHONY: test unit postgres-test encryption-test cluster-test chart-test soak
 test: ## everything; prints seconds per stage and the number of tests
 	@dev/stages.sh $(STAGES)
 
@@ -49,6 +51,9 @@ unit: ## unit and property tests, repository rules, examples: no database, no cl
 
 postgres-test: s3-server ## tests against real PostgreSQL servers, started and stopped by the tests
 	cargo test $(CARGO_FLAGS) --no-fail-fast $(addprefix --test ,$(POSTGRES_TESTS))
+
+encryption-test: ## rotations on two real API servers, plain processes, started and stopped by the tests
+	servers=$$(dev/encryption/servers.sh) && eval "$$servers" && cargo test $(CARGO_FLAGS) --no-fail-fast $(addprefix --test ,$(SERVER_TESTS))
 
 cluster-test: tools cluster-up image load-image postgres-image ## tests in the development cluster, brought up first
 	$(CLUSTER_ENV) && cargo test $(CARGO_FLAGS) --no-fail-fast $(addprefix --test ,$(CLUSTER_TESTS))
@@ -59,7 +64,7 @@ chart-test: tools ## helm lint, and what the chart renders
 
 soak: tools cluster-up image load-image postgres-image ## the long forms: many more property cases, and the tests marked `ignore`
 	PROPTEST_CASES=20000 cargo test $(CARGO_FLAGS) --no-fail-fast --lib
-	$(CLUSTER_ENV) && cargo test $(CARGO_FLAGS) --no-fail-fast --tests -- --ignored
+	servers=$$(dev/encryption/servers.sh) && eval "$$servers" && $(CLUSTER_ENV) && cargo test $(CARGO_FLAGS) --no-fail-fast --tests -- --ignored
 
 .PHONY: crds check-generated
 crds: ## write crds/ and the chart's copy from the types
@@ -83,15 +88,22 @@ deny: ## licences, duplicates and sources of dependencies; known vulnerabilities
 audit: ## as deny; fails when the database of known vulnerabilities cannot be reached
 	@dev/deny.sh audit
 
-.PHONY: demo install bench-sweep clean
+.PHONY: demo demo-encryption install bench-sweep bench-encryption clean
 demo: ## the example from nothing: cluster, database, chart, Observe, Enforce, and what went
 	@dev/demo.sh
+
+demo-encryption: cluster-up tools image load-image ## a Secret in plain text, the rotation watched, the same Secret encrypted
+	@dev/demo-encryption.sh
 
 install: ## the binary into $(PREFIX)/bin (PREFIX=/usr/local)
 	cargo install --path . --locked --root $(PREFIX)
 
 bench-sweep: ## ratios of a sweep over 5 million rows against a plain DELETE
 	@bench/sweep.sh
+
+bench-encryption: ## re-encryption of 2,100 Secrets against kubectl get | kubectl replace
+	servers=$$(dev/encryption/servers.sh) && eval "$$servers" && \
+	  cargo test $(CARGO_FLAGS) --test encryption -- --ignored --nocapture two_thousand_small
 
 clean: ## delete what was built here (the cluster stays: make cluster-down)
 	cargo clean

@@ -1,12 +1,16 @@
 //! Arguments -> settings -> one of the programs.
 
+mod agent;
 mod discover;
 mod files;
 mod grants;
+mod migrate;
 mod operator;
 mod output;
+mod recover;
 mod register;
 mod run;
+mod service;
 mod worker;
 
 use std::process::ExitCode;
@@ -31,6 +35,12 @@ enum Program {
     Operator(operator::Arguments),
     /// Execute a work plan against its store; started by the Jobs that the operator makes.
     Worker(worker::Arguments),
+    /// Write the API server's encryption configuration on this node; started by the chart's DaemonSet.
+    Agent(agent::Arguments),
+    /// Write every object anew under the current key and prove it; started by the chart's Deployment.
+    Migrate(migrate::Arguments),
+    /// Rebuild the key Secret from an agent's files or from the sealed copy.
+    Recover(recover::Arguments),
     /// Print a first `DataSource` and policy from the catalogue of a live database.
     Discover(discover::Arguments),
     /// Run a policy of files against its store, without a cluster.
@@ -48,6 +58,9 @@ pub fn main() -> ExitCode {
         Program::Crds => crds(),
         Program::Operator(arguments) => operator::run(arguments),
         Program::Worker(arguments) => worker::main(arguments),
+        Program::Agent(arguments) => agent::run(arguments),
+        Program::Migrate(arguments) => migrate::run(&arguments),
+        Program::Recover(arguments) => recover::run(&arguments),
         Program::Discover(arguments) => discover::run(arguments),
         Program::Run(arguments) => run::run(&arguments, crate::clock::now),
         Program::Grants(arguments) => grants::run(&arguments),

@@ -1,4 +1,5 @@
 //! privacy-operator: a Kubernetes operator that keeps a platform's privacy promises.
+pub mod agent;
 pub mod api;
 pub mod cli;
 mod clock;
@@ -6,10 +7,12 @@ pub mod contract;
 pub mod controller;
 pub mod discover;
 pub mod domain;
+pub mod encryption;
 pub mod grants;
 mod http;
 mod lease;
 pub mod metrics;
+pub mod migrate;
 pub mod plan;
 pub mod register;
 mod report;

@@ -22,6 +22,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::api::DataRetentionPolicy;
+use crate::api::cluster_encryption::ClusterEncryptionStatus;
 use crate::api::data_retention_policy::{Mode, Then};
 use crate::api::status::RuleStatus;
 use crate::controller::Stores;
@@ -202,6 +203,7 @@ impl Collector for Policies {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let stores = self.stores.read().unwrap_or_else(PoisonError::into_inner).clone();
         records::encode(&stores, &mut encoder)?;
+        encryption(&mut encoder, &stores, (self.now)())?;
         let guarded = stores.policies();
         let policies: Vec<&DataRetentionPolicy> = guarded.iter().filter_map(|policy| policy.0.as_ref().ok()).collect();
         if policies.is_empty() {
@@ -229,6 +231,81 @@ impl Collector for Policies {
         }
         conditions(&mut encoder, &policies)
     }
+}
+
+/// A gauge of the `ClusterEncryption`.
+type EncryptionGauge = (
+    &'static str,
+    &'static str,
+    fn(&ClusterEncryptionStatus, Timestamp) -> Option<i64>,
+);
+
+const ENCRYPTION_GAUGES: [EncryptionGauge; 5] = [
+    (
+        "privacy_encryption_readable",
+        "Whether every API server reads every object: 1 it does, 0 it does not, -1 it cannot be told",
+        |status, _| truth(status.readable.as_deref()?),
+    ),
+    (
+        "privacy_encryption_safe_to_restart",
+        "Whether an API server that restarts now reads everything: 1, 0, or -1 where it cannot be told",
+        |status, _| truth(status.safe_to_restart_api_server.as_deref()?),
+    ),
+    (
+        "privacy_encryption_rotating",
+        "Whether a rotation is under way",
+        |status, _| Some(i64::from(status.step.as_deref()? != "Settled")),
+    ),
+    (
+        "privacy_encryption_objects_left",
+        "Objects that the running pass has not looked at yet",
+        |status, _| status.objects_left,
+    ),
+    (
+        "privacy_encryption_seconds_until_rotation",
+        "Seconds until the next rotation begins; negative once that time has passed",
+        |status, now| {
+            let next = status.next_rotation_at.as_ref()?;
+            Some(next.0.duration_since(now).as_secs())
+        },
+    ),
+];
+
+fn truth(word: &str) -> Option<i64> {
+    Some(match word {
+        "True" => 1,
+        "False" => 0,
+        _ => -1,
+    })
+}
+
+fn encryption(encoder: &mut DescriptorEncoder<'_>, stores: &Stores, now: Timestamp) -> fmt::Result {
+    let all = stores.encryptions();
+    let statuses = all
+        .iter()
+        .filter_map(|encryption| encryption.0.as_ref().ok()?.status.as_ref());
+    let Some(status) = statuses.into_iter().next() else {
+        return Ok(());
+    };
+    for (name, help, read) in ENCRYPTION_GAUGES {
+        if let Some(value) = read(status, now) {
+            encoder
+                .encode_descriptor(name, help, None, MetricType::Gauge)?
+                .encode_gauge(&value)?;
+        }
+    }
+    let name = "privacy_encryption_condition";
+    let help = "Conditions of the ClusterEncryption: 1 for the status that a condition has";
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for condition in &status.conditions {
+        for status in ["True", "False", "Unknown"] {
+            let labels = [("type", condition.type_.as_str()), ("status", status)];
+            metric
+                .encode_family(&labels)?
+                .encode_gauge(&i64::from(condition.status == status))?;
+        }
+    }
+    Ok(())
 }
 
 fn rule_gauge(
@@ -374,6 +451,33 @@ mod tests {
         }
         writer.apply_watcher_event(&Event::Delete(Guarded(Ok(policy))));
         assert!(!metrics.encode().unwrap().contains("seven-days"));
+    }
+
+    #[test]
+    fn a_scrape_tells_how_the_encryption_stands() {
+        let metrics = Metrics::new(fixtures::now);
+        let (reader, mut writer) = store();
+        let encryption = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "cluster"}, "spec": {},
+            "status": {"readable": "True", "safeToRestartApiServer": "Unknown", "step": "Verify", "objectsLeft": 7,
+                "conditions": [{"type": "Stopped", "status": "True", "reason": "ObjectsRefused", "message": "", "lastTransitionTime": "2026-11-22T05:00:00Z"}]},
+        }))
+        .unwrap();
+        writer.apply_watcher_event(&Event::Apply(Guarded(Ok(encryption))));
+        metrics.watch(Stores {
+            encryptions: vec![reader],
+            ..Stores::default()
+        });
+        let text = metrics.encode().unwrap();
+        for line in [
+            "privacy_encryption_readable 1",
+            "privacy_encryption_safe_to_restart -1",
+            "privacy_encryption_rotating 1",
+            "privacy_encryption_objects_left 7",
+            r#"privacy_encryption_condition{type="Stopped",status="True"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
     }
 
     #[test]

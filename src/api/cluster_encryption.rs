@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::data_retention_policy::Empty;
 
+/// How the resource of Secrets is written in the lists of resources.
+pub const SECRETS: &str = "secrets";
+
 /// The only name that an object of this kind can have.
 pub const CLUSTER_ENCRYPTION_NAME: &str = "cluster";
 
@@ -151,6 +154,12 @@ pub struct Rotation {
     #[serde(default = "default_keep_old_keys")]
     #[schemars(range(min = 1, max = 30))]
     pub keep_old_keys: i32,
+
+    /// Any text, for example a date or the number of an incident: a new one asks for a rotation, which begins as soon as
+    /// the last one has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub request: Option<String>,
 }
 
 fn default_every() -> String {
@@ -166,6 +175,7 @@ impl Default for Rotation {
         Self {
             every: default_every(),
             keep_old_keys: default_keep_old_keys(),
+            request: None,
         }
     }
 }

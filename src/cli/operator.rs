@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 use crate::clock;
 use crate::controller::readiness::{self, Readiness};
-use crate::controller::{self, Context, Health, Scopes};
+use crate::controller::{self, Context, Health, Scopes, cluster_encryption};
 use crate::http;
 use crate::lease::Elector;
 use crate::metrics::Metrics;
@@ -76,6 +76,23 @@ pub struct Arguments {
     /// Where /metrics, /livez and /readyz are served.
     #[arg(long, env = "METRICS_ADDRESS", default_value = ":8080", value_parser = http::address)]
     metrics_address: SocketAddr,
+
+    /// The chart has given the rights that a ClusterEncryption needs.
+    #[arg(long, env = "ENCRYPTION", default_value_t = false, action = clap::ArgAction::Set)]
+    encryption: bool,
+
+    /// Seconds from the agreement of all API servers to the first write of every object: a write that began before the
+    /// last of them changed its file may still commit. Less than 120 is for trials only.
+    #[arg(long, hide = true, default_value_t = 120)]
+    encryption_settle_seconds: u32,
+
+    /// Milliseconds between two looks while a rotation is under way.
+    #[arg(long, hide = true, default_value_t = 10_000)]
+    encryption_pace_milliseconds: u64,
+
+    /// Where agents are, as NODE=ADDRESS:PORT, separated by commas, instead of in pods. For trials.
+    #[arg(long, hide = true, value_delimiter = ',')]
+    encryption_agents: Vec<String>,
 
     /// How log lines look.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
@@ -142,9 +159,11 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     let listener = http::bind(arguments.metrics_address)
         .await
         .map_err(|error| Failure::Listen(arguments.metrics_address, error))?;
-    let client = Client::try_default()
+    let config = kube::Config::infer()
         .await
         .map_err(|error| Failure::Cluster(error.to_string()))?;
+    let client = Client::try_from(config.clone()).map_err(|error| Failure::Cluster(error.to_string()))?;
+    let encryption = Arc::new(encryption_settings(&arguments, config));
     let metrics = Arc::new(Metrics::new(clock::now));
     let readiness = Readiness::waiting("starting: the CRDs have not been looked at yet");
     let health = Arc::new(Health::default());
@@ -173,7 +192,7 @@ async fn operate(arguments: Arguments) -> Result<(), Failure> {
     };
     let outcome = tokio::select! {
         () = stop.clone() => Ok(()),
-        () = started => lead(&arguments, client, &mut elector, stop.clone(), Parts { metrics, health, identity }).await,
+        () = started => lead(&arguments, client, &mut elector, stop.clone(), Parts { metrics, health, identity, encryption }).await,
     };
     looking.abort();
     server.abort();
@@ -185,6 +204,7 @@ struct Parts {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     identity: String,
+    encryption: Arc<cluster_encryption::Settings>,
 }
 
 /// Runs the controllers as long as this replica leads and nobody asks it to stop.
@@ -212,6 +232,7 @@ async fn lead(
             now: clock::now,
             instance: parts.identity.clone(),
             backoff: Mutex::default(),
+            encryption: parts.encryption.clone(),
         })
     };
     tracing::info!(namespaces = ?arguments.watch_namespaces, "watching");
@@ -252,6 +273,17 @@ fn worker_settings(arguments: &Arguments) -> WorkerSettings {
         memory_limit: arguments.worker_memory_limit.clone(),
         export_memory_limit: arguments.export_memory_limit.clone(),
         operator_namespace: arguments.namespace.clone(),
+    }
+}
+
+fn encryption_settings(arguments: &Arguments, config: kube::Config) -> cluster_encryption::Settings {
+    cluster_encryption::Settings {
+        config,
+        enabled: arguments.encryption,
+        settle: jiff::SignedDuration::from_secs(i64::from(arguments.encryption_settle_seconds)),
+        pace: Duration::from_millis(arguments.encryption_pace_milliseconds),
+        agents: arguments.encryption_agents.clone(),
+        clients: Mutex::default(),
     }
 }
 

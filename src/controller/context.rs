@@ -10,6 +10,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::Mutex;
 
 use super::Error;
+use super::cluster_encryption::{self, GuardedEncryption};
 use super::error::Backoff;
 use crate::api::{
     DataRetentionPolicy, DataSource, ExportRequest, PrivacyNotice, ProcessingActivity, SubjectRightsPolicy,
@@ -51,6 +52,8 @@ pub struct Context {
     pub instance: String,
     /// Pauses after failures.
     pub backoff: Mutex<Backoff>,
+    /// What the encryption of the cluster needs.
+    pub encryption: Arc<cluster_encryption::Settings>,
 }
 
 impl Context {
@@ -79,6 +82,8 @@ pub struct Stores {
     pub activities: Vec<Store<GuardedActivity>>,
     /// Notices. They are cluster-scoped: there is one cache, whatever is watched.
     pub notices: Vec<Store<GuardedNotice>>,
+    /// The encryption of the cluster.
+    pub encryptions: Vec<Store<GuardedEncryption>>,
 }
 
 impl Stores {
@@ -117,6 +122,12 @@ impl Stores {
     #[must_use]
     pub fn notices(&self) -> Vec<Arc<GuardedNotice>> {
         self.notices.iter().flat_map(Store::state).collect()
+    }
+
+    /// The `ClusterEncryption`, if it is there and readable.
+    #[must_use]
+    pub fn encryptions(&self) -> Vec<Arc<GuardedEncryption>> {
+        self.encryptions.iter().flat_map(Store::state).collect()
     }
 
     /// The `DataSource` of a name, if it is there and readable.

@@ -32,6 +32,15 @@ pub enum Error {
     /// Others wrote the same object again and again.
     #[error("ConfigMap {0} is written by others all the time: it is tried again")]
     Contended(String),
+    /// Somebody changed an object that was about to be replaced.
+    #[error("{0} was changed in between")]
+    Changed(&'static str),
+    /// What was about to be written does not fit together.
+    #[error("the key Secret is not written, because it would make no sense: {0}")]
+    Unsound(String),
+    /// The machine gives no random bytes.
+    #[error("this machine gives no random bytes")]
+    Randomness,
     /// This replica no longer leads, or cannot know it.
     #[error("not the leader any more: writes have stopped")]
     NotLeading,
@@ -64,7 +73,7 @@ impl Error {
     /// Somebody else wrote in between.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
-        self.status_code() == Some(409)
+        self.status_code() == Some(409) || matches!(self, Self::Changed(_))
     }
 
     /// The API server refuses the object as such: it will not do better the next time.

@@ -17,6 +17,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{controller, watcher};
 use kube::{Client, Resource, ResourceExt as _};
 
+use super::cluster_encryption::{self, GuardedEncryption};
 use super::context::{
     GuardedActivity, GuardedNotice, GuardedPolicy, GuardedRequest, GuardedRightsPolicy, GuardedSource,
 };
@@ -70,7 +71,11 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
     let activities: Vec<Controller<GuardedActivity>> = scopes.apis(&client).into_iter().map(controller).collect();
     // Cluster-scoped: one, whatever is watched.
     let notices: Controller<GuardedNotice> = controller(Api::all(client.clone()));
+    // One object, whose every step is a write of its own: nothing is to be gathered.
+    let encryptions: Controller<GuardedEncryption> =
+        controller(Api::all(client.clone())).with_config(controller::Config::default().concurrency(1));
     let stores = Stores {
+        encryptions: vec![encryptions.store()],
         policies: policies.iter().map(Controller::store).collect(),
         sources: sources.iter().map(Controller::store).collect(),
         rights: rights.iter().map(Controller::store).collect(),
@@ -80,6 +85,16 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
     };
     let context = context(stores.clone());
     let mut running: Vec<BoxFuture<'static, ()>> = Vec::new();
+    running.push(
+        drive(
+            encryptions.graceful_shutdown_on(shutdown.clone()),
+            cluster_encryption::reconcile,
+            "ClusterEncryption",
+            context.clone(),
+            stores.clone(),
+        )
+        .boxed(),
+    );
     let of_people = rights.into_iter().zip(requests).zip(activities);
     let per_scope = policies.into_iter().zip(sources).zip(of_people).enumerate();
     for (index, ((policies, sources), ((rights, requests), activities))) in per_scope {
@@ -360,6 +375,9 @@ async fn filled(stores: &Stores) {
         let _ = store.wait_until_ready().await;
     }
     for store in &stores.activities {
+        let _ = store.wait_until_ready().await;
+    }
+    for store in &stores.encryptions {
         let _ = store.wait_until_ready().await;
     }
 }

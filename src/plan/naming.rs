@@ -42,6 +42,14 @@ pub fn managed_selector() -> String {
     format!("{LABEL_MANAGED_BY}={APPLICATION}")
 }
 
+/// Labels of what the encryption of the cluster keeps. No policy owns it.
+#[must_use]
+pub fn encryption_labels() -> std::collections::BTreeMap<String, String> {
+    [(LABEL_NAME, APPLICATION), (LABEL_COMPONENT, "encryption")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
 /// Selects everything that belongs to one policy.
 #[must_use]
 pub fn policy_selector(policy: &str) -> String {

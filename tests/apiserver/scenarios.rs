@@ -10,7 +10,7 @@ use privacy_operator::api::{DataRetentionPolicy, DataSource};
 use privacy_operator::contract::progress::Step;
 use privacy_operator::controller::data_retention_policy::reconcile;
 use privacy_operator::controller::guarded::Guarded;
-use privacy_operator::controller::{Context, Stores};
+use privacy_operator::controller::{Context, Stores, cluster_encryption};
 use privacy_operator::metrics::Metrics;
 use privacy_operator::plan::settings::WorkerSettings;
 use privacy_operator::worker::progress::{Progress, serve};
@@ -88,6 +88,14 @@ impl World {
                 sources: vec![sources],
                 ..Stores::default()
             },
+            encryption: Arc::new(cluster_encryption::Settings {
+                config: kube::Config::new("http://127.0.0.1:9".parse().unwrap()),
+                enabled: false,
+                settle: jiff::SignedDuration::ZERO,
+                pace: std::time::Duration::from_secs(1),
+                agents: Vec::new(),
+                clients: tokio::sync::Mutex::default(),
+            }),
             health: Arc::default(),
             may_write: Arc::new(|| true),
             now,

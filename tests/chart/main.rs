@@ -7,6 +7,7 @@
 )]
 
 mod alerts;
+mod encryption;
 mod helm;
 mod pods;
 mod rights;

@@ -81,6 +81,7 @@ fn the_operator_has_exactly_the_rights_that_it_uses() {
         expect(&format!("privacy-operator.dev/{kind}/finalizers"), "update");
     }
     expect("privacy-operator.dev/clusterencryptions", "get list watch");
+    expect("privacy-operator.dev/clusterencryptions/status", "patch update");
     expect("/namespaces", "get");
     for child in [
         "batch/cronjobs",

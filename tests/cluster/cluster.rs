@@ -68,14 +68,24 @@ pub fn kubectl(arguments: &[&str]) -> String {
 }
 
 /// Waits until `check` gives something; tells what was waited for and what was seen instead.
-pub fn wait_for<T>(what: &str, seen: impl Fn() -> String, mut check: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, seen: impl Fn() -> String, check: impl FnMut() -> Option<T>) -> T {
+    wait_longer(PATIENCE, what, seen, check)
+}
+
+/// As [`wait_for`], for what takes longer by its nature.
+pub fn wait_longer<T>(
+    patience: Duration,
+    what: &str,
+    seen: impl Fn() -> String,
+    mut check: impl FnMut() -> Option<T>,
+) -> T {
     let begin = Instant::now();
     loop {
         if let Some(found) = check() {
             return found;
         }
         assert!(
-            begin.elapsed() < PATIENCE,
+            begin.elapsed() < patience,
             "waited in vain for {what}; seen: {}",
             seen()
         );

@@ -47,6 +47,21 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/domain", IMPURE),
     ("src/plan", IMPURE),
     ("src/register", IMPURE),
+    ("src/encryption", IMPURE),
+    (
+        "src/agent",
+        &[
+            "crate::controller",
+            "crate::worker",
+            "kube",
+            "k8s_openapi",
+            "tokio_postgres",
+        ],
+    ),
+    (
+        "src/migrate",
+        &["crate::controller", "crate::worker", "crate::agent", "tokio_postgres"],
+    ),
     ("src/contract.rs", IMPURE),
     ("src/contract", IMPURE),
     ("src/report.rs", IMPURE),

@@ -141,7 +141,7 @@ fn every_reason_has_its_place_in_the_runbook() {
     let runbook = read("docs/runbook.md");
     let mut words: Vec<String> = Reason::ALL.iter().map(|reason| reason.as_str().to_owned()).collect();
     // Types and reasons of conditions: constants, each a word.
-    for file in files("src/plan", "reasons.rs") {
+    for file in files("src", "reasons.rs") {
         let constants = read(file);
         let found = constants
             .lines()

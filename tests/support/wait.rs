@@ -1,4 +1,5 @@
 //! Waiting for a condition, at most a minute unless said otherwise.
+#![allow(clippy::panic, reason = "a test may fail loudly")]
 
 use std::time::{Duration, Instant};
 
@@ -13,5 +14,24 @@ pub async fn within(longest: Duration, what: &str, mut condition: impl AsyncFnMu
     while !condition().await {
         assert!(began.elapsed() < longest, "waited in vain: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Waits until the condition gives something, at most `limit`. `seen` tells what was there instead.
+pub async fn within<T>(
+    limit: Duration,
+    what: &str,
+    seen: impl AsyncFn() -> String,
+    mut condition: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = condition().await {
+            return found;
+        }
+        if began.elapsed() >= limit {
+            panic!("waited in vain for {what}; seen: {}", seen().await);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -8,6 +8,7 @@ use super::{Inputs, Observed, found};
 use crate::api::data_source::{Dataset, HashedColumn, SurveyStatus, TlsMode};
 use crate::api::findings::{Finding, ObservedLine};
 use crate::api::measures::{HashedField, Measure, MeasureKind, Protected};
+use crate::api::cluster_encryption::SECRETS;
 use crate::api::{ClusterEncryption, DataSource};
 use crate::domain::{schedule::Schedule, zone};
 use crate::plan::conditions::{Truth, find, is_true};
@@ -109,8 +110,10 @@ pub fn subject(measure: &Measure) -> String {
 /// Whether Secrets are encrypted in etcd, as the state machine of `ClusterEncryption` has proven it.
 #[must_use]
 pub fn of_cluster_encryption(encryption: &ClusterEncryption) -> Observed {
-    if !encryption.spec.resources.iter().any(|resource| resource == "secrets") {
-        let text = "ClusterEncryption does not list secrets in spec.resources";
+    let spec = &encryption.spec;
+    let listed = [&spec.resources, &spec.allowed_resources];
+    if !listed.iter().any(|list| list.iter().any(|resource| resource == SECRETS)) {
+        let text = "ClusterEncryption lists secrets neither in spec.resources nor in spec.allowedResources";
         return Observed::new(false, "SecretsNotListed", text);
     }
     let condition = encryption
