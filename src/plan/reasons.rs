@@ -112,8 +112,6 @@ pub const ACKNOWLEDGEMENT_OVERDUE: &str = "AcknowledgementOverdue";
 pub const EXTENSION_INVALID: &str = "ExtensionInvalid";
 /// An archive does not cover everything.
 pub const PARTIAL_COVERAGE: &str = "PartialCoverage";
-/// An archive covers everything that is declared.
-pub const COMPLETE: &str = "Complete";
 /// More time is promised than the law gives.
 pub const DEADLINES_BEYOND_LAW: &str = "DeadlinesBeyondLaw";
 /// A request came to its end after its due date.
