@@ -39,6 +39,8 @@ pub(crate) struct Run<'a> {
     pub ca_secret: Option<&'a (String, String)>,
     /// Arguments of the program.
     pub arguments: &'a [&'a str],
+    /// Whether it tells on a port how far it is.
+    pub tells_progress: bool,
 }
 
 /// The Job of a sweep.
@@ -50,6 +52,7 @@ pub(super) fn job_spec(planned: &Planned, settings: &WorkerSettings, arguments: 
         credentials_secret: &planned.validated.credentials_secret,
         ca_secret: planned.validated.store.ca_secret.as_ref(),
         arguments,
+        tells_progress: true,
     };
     run_spec(&run, settings)
 }
@@ -127,12 +130,14 @@ fn pod_spec(volumes: Vec<(Volume, VolumeMount)>, settings: &WorkerSettings, argu
                 }),
                 ..EnvVar::default()
             }]),
-            ports: Some(vec![ContainerPort {
-                name: Some(PROGRESS_PORT_NAME.to_owned()),
-                container_port: i32::from(PROGRESS_PORT),
-                protocol: Some("TCP".to_owned()),
-                ..ContainerPort::default()
-            }]),
+            ports: run.tells_progress.then(|| {
+                vec![ContainerPort {
+                    name: Some(PROGRESS_PORT_NAME.to_owned()),
+                    container_port: i32::from(PROGRESS_PORT),
+                    protocol: Some("TCP".to_owned()),
+                    ..ContainerPort::default()
+                }]
+            }),
             resources: Some(resources(settings)),
             security_context: Some(SecurityContext {
                 allow_privilege_escalation: Some(false),
