@@ -289,7 +289,11 @@ impl Upload {
             }
         };
         if let Err(error) = done {
-            let problem = self.bucket.problem_of_upload(&error);
+            // Where nothing was begun, what is not found is the bucket.
+            let problem = match self.parts {
+                Some(_) => self.bucket.problem_of_upload(&error),
+                None => self.bucket.problem(&error),
+            };
             self.abort().await;
             return Err(problem.into());
         }
