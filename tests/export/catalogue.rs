@@ -15,10 +15,10 @@ async fn refused(schema: &str, datasets: Value) -> (Reason, String, String) {
     (problem.reason, problem.field, problem.detail)
 }
 
-fn one(table: &str, rest: Value) -> Value {
+fn one(table: &str, mut rest: Value) -> Value {
     let mut dataset = json!({"name": "t", "schema": "public", "table": table, "subjects": [{"identity": "user_id", "by": {"column": "id"}}]});
-    for (key, value) in rest.as_object().unwrap() {
-        dataset[key] = value.clone();
+    for (key, value) in rest.as_object_mut().unwrap() {
+        dataset[key] = value.take();
     }
     json!([dataset])
 }

@@ -20,7 +20,7 @@ async fn an_archive_arrives_in_a_bucket_is_opened_and_expires() {
     let archive = report.archive.clone().unwrap_or_else(|| panic!("{report:?}"));
     let key = format!("exports/{REQUEST}.zip.age");
     assert_eq!(archive.location, format!("s3://{}/{key}", bucket.name));
-    assert_eq!(bucket.files(), [key.clone()]);
+    assert_eq!(bucket.files(), std::slice::from_ref(&key));
     let opened = Opened::with_age(&bucket.path(&key), &trial.files.path().join("identity"));
     assert_eq!(opened.rows("orders").len(), 10);
 
@@ -111,7 +111,7 @@ async fn an_archive_arrives_on_a_volume_and_expires() {
     let trial = seventeen().await;
     let (report, _) = trial.delivered().await;
     let name = format!("{REQUEST}.zip.age");
-    assert_eq!(trial.volume(), [name.clone()]);
+    assert_eq!(trial.volume(), std::slice::from_ref(&name));
     let again = trial.run().await;
     assert_eq!(trial.volume(), [name]);
     assert_eq!(

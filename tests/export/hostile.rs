@@ -8,102 +8,24 @@ use crate::harness::trial;
 use crate::opened::Opened;
 
 /// Texts that something between a Secret and a row could take for one another.
+#[rustfmt::skip]
+const ALIKE: &[&str] = &[
+    "alice", "Alice", "ALICE", "alice ", " alice", "alice\n", "alice\t", "alice\u{a0}", "alice\u{200b}",
+    "al\u{ad}ice", "аlice", "alíce", "ali\u{301}ce", "alic\u{65}\u{301}", "alic\u{e9}", "ﬁona", "fiona", "straße",
+    "strasse", "STRASSE", "straẞe", "İstanbul", "istanbul", "i\u{307}stanbul", "ıstanbul", "Å", "Å", "A\u{30a}",
+    "Ω", "Ω", "１２", "12", "٧", "7", "07", "+7", " 7", "7 ", "7.0", "7e0", "0x7", "-0", "0", "-7", "70",
+    "2147483647", "2147483648", "-2147483648", "9223372036854775807", "9223372036854775808", "true", "t", "NULL",
+    "null", "", "'", "''", "\"", "\\", "\\'", "' OR '1'='1", "' OR 1=1 --", "'; DROP TABLE people; --", "$1", "$$",
+    "{}", "{alice}", "{alice,bob}", "(alice)", "ANY(ARRAY['alice'])", "%", "_", "alice%", "a_ice", "alice;",
+    "alice--", "/*", "*/", "\u{202e}ecila", "😀", "😀\u{fe0f}", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+    "{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}", "a0eebc999c0b4ef8bb6d6bb9bd380a11",
+    "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12", "alice@example.org", "Alice@example.org", "alice@EXAMPLE.ORG",
+    "alice+x@example.org", "alice@example.org.", "a.lice@example.org",
+];
+
+/// Those, and more by a fixed sequence.
 fn hostile() -> Vec<String> {
-    let mut keys: Vec<String> = [
-        "alice",
-        "Alice",
-        "ALICE",
-        "alice ",
-        " alice",
-        "alice\n",
-        "alice\t",
-        "alice\u{a0}",
-        "alice\u{200b}",
-        "al\u{ad}ice",
-        "аlice",
-        "alíce",
-        "ali\u{301}ce",
-        "alic\u{65}\u{301}",
-        "alic\u{e9}",
-        "ﬁona",
-        "fiona",
-        "straße",
-        "strasse",
-        "STRASSE",
-        "straẞe",
-        "İstanbul",
-        "istanbul",
-        "i\u{307}stanbul",
-        "ıstanbul",
-        "Å",
-        "Å",
-        "A\u{30a}",
-        "Ω",
-        "Ω",
-        "１２",
-        "12",
-        "٧",
-        "7",
-        "07",
-        "+7",
-        " 7",
-        "7 ",
-        "7.0",
-        "7e0",
-        "0x7",
-        "-0",
-        "0",
-        "-7",
-        "70",
-        "2147483647",
-        "2147483648",
-        "-2147483648",
-        "9223372036854775807",
-        "9223372036854775808",
-        "true",
-        "t",
-        "NULL",
-        "null",
-        "",
-        "'",
-        "''",
-        "\"",
-        "\\",
-        "\\'",
-        "' OR '1'='1",
-        "' OR 1=1 --",
-        "'; DROP TABLE people; --",
-        "$1",
-        "$$",
-        "{}",
-        "{alice}",
-        "{alice,bob}",
-        "(alice)",
-        "ANY(ARRAY['alice'])",
-        "%",
-        "_",
-        "alice%",
-        "a_ice",
-        "alice;",
-        "alice--",
-        "/*",
-        "*/",
-        "\u{202e}ecila",
-        "😀",
-        "😀\u{fe0f}",
-        "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
-        "{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}",
-        "a0eebc999c0b4ef8bb6d6bb9bd380a11",
-        "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12",
-        "alice@example.org",
-        "Alice@example.org",
-        "alice@EXAMPLE.ORG",
-        "alice+x@example.org",
-        "alice@example.org.",
-        "a.lice@example.org",
-    ]
-    .map(str::to_owned)
-    .to_vec();
+    let mut keys: Vec<String> = ALIKE.iter().map(|key| (*key).to_owned()).collect();
     // The rest by a fixed sequence: pieces that are alike, put together.
     let pieces = [
         "a", "A", "ä", "a\u{308}", "7", "0", " ", "'", "\"", "\\", "%", "_", "-", ".", "ß", "ss", "\u{200d}", "\u{0}",
@@ -112,7 +34,7 @@ fn hostile() -> Vec<String> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     while keys.len() < 160 {
         let mut key = String::new();
-        for _ in 0..1 + keys.len() % 5 {
+        for _ in 0..=keys.len() % 5 {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;

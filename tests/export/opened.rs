@@ -52,6 +52,11 @@ impl Opened {
         serde_json::from_str(&self.text(name)).unwrap()
     }
 
+    pub fn pages(&self) -> Vec<&str> {
+        let is_page = |name: &&str| Path::new(name).extension().is_some_and(|ending| ending == "html");
+        self.names().into_iter().filter(is_page).collect()
+    }
+
     pub fn names(&self) -> Vec<&str> {
         self.members.keys().map(String::as_str).collect()
     }
@@ -80,9 +85,9 @@ impl Opened {
     /// Everything in it, one after the other.
     pub fn everything(&self) -> String {
         let members = self.members.iter();
-        members
-            .map(|(name, bytes)| format!("{name}\n{}\n", String::from_utf8_lossy(bytes)))
-            .collect()
+        members.fold(String::new(), |text, (name, bytes)| {
+            text + name + "\n" + &String::from_utf8_lossy(bytes) + "\n"
+        })
     }
 }
 

@@ -107,11 +107,7 @@ async fn nothing_runs_and_nothing_is_loaded_whatever_is_in_the_data() {
     let mut trial = hostile(&listener).await;
     trial.plan.languages = serde_json::from_value(json!(["de", "en"])).unwrap();
     let (_, opened) = trial.of(&[("user_id", "1")]).delivered().await;
-    let pages: Vec<&str> = opened
-        .names()
-        .into_iter()
-        .filter(|name| name.ends_with(".html"))
-        .collect();
+    let pages = opened.pages();
     assert_eq!(
         pages,
         [
@@ -166,7 +162,7 @@ async fn large_tables_become_several_pages_that_lead_to_each_other() {
     );
     assert!(pages[2].contains("href=\"shop-db.orders-002.html\"") && !pages[2].contains("orders-004"));
     // Every link of every page leads to something in the archive.
-    for name in opened.names().into_iter().filter(|name| name.ends_with(".html")) {
+    for name in opened.pages() {
         for link in opened
             .text(name)
             .split("href=\"")
@@ -214,7 +210,7 @@ async fn the_first_page_answers_all_that_article_15_asks() {
         "Dr. Ada Datenschutz",
         "Berliner Beauftragte für Datenschutz",
         "Hoster GmbH (hosting; Processor)",
-        "Mailer Inc.: US (StandardContractualClauses; https://example.org/scc)",
+        "Mailer Inc.: US (Standard contractual clauses; https://example.org/scc)",
         "LinkedIn",
         "a score of payments",
         "Keeping accounts",

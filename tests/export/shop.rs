@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Trial, trial};
 
-pub const SCHEMA: &str = r#"
+pub const SCHEMA: &str = r"
     CREATE TABLE users (id int PRIMARY KEY, email text UNIQUE, name text, password_hash text, born date, credit numeric(12,2),
       active bool, created_at timestamptz, photo bytea, settings jsonb, tags text[], shoe real, internal_score int);
     CREATE TABLE orders (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), user_id int REFERENCES users, number int, note text,
@@ -27,7 +27,7 @@ pub const SCHEMA: &str = r#"
     INSERT INTO invitations SELECT i, 1 + i % 60, 'user' || (1 + (i * 11) % 60) || '@example.org', 'token-canary-' || i FROM generate_series(1, 300) i;
     INSERT INTO audit SELECT i, 'somebody did ' || i FROM generate_series(1, 10) i;
     ANALYZE;
-"#;
+";
 
 pub fn datasets() -> Value {
     let field =

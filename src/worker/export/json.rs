@@ -77,7 +77,8 @@ async fn write_row(archive: &mut Archive<'_>, part: &Part<'_>, record: &Record, 
         quoted(archive.out(), &column.name);
         archive.out().push(b':');
         match (cell, &record.place) {
-            (Cell::Null, _) => archive.out().extend_from_slice(b"null"),
+            // A layout with long values has the place of each row.
+            (Cell::Null, _) | (Cell::Long(_), None) => archive.out().extend_from_slice(b"null"),
             (Cell::OtherPerson, _) => archive.out().extend_from_slice(b"{\"otherPerson\":true}"),
             (Cell::Text(text), _) => value(archive.out(), column.shape, text),
             (Cell::File(length, first), _) => {
@@ -105,8 +106,6 @@ async fn write_row(archive: &mut Archive<'_>, part: &Part<'_>, record: &Record, 
                     archive.out().push(b'"');
                 }
             }
-            // A layout with long values has the place of each row.
-            (Cell::Long(_), None) => archive.out().extend_from_slice(b"null"),
         }
     }
     archive.out().push(b'}');

@@ -42,7 +42,8 @@ pub async fn run(
     let guard = Guard::new(settings.stop.clone(), active);
     let watcher = tokio::spawn(crate::worker::note_termination(guard.clone()));
     let mut findings = Findings::default();
-    let ended = export(settings, plan, &guard, (now, active), live, &mut findings).await;
+    // Boxed: it is large, and there is one.
+    let ended = Box::pin(export(settings, plan, &guard, (now, active), live, &mut findings)).await;
     watcher.abort();
     let (result, problem) = match ended {
         Ok(()) if findings.archive.is_some() => (ExportResult::Delivered, None),
@@ -117,13 +118,13 @@ async fn export(
     let largest = u64::try_from(plan.largest_bytes).unwrap_or(0);
     let mut archive = Archive::begin(&recipients, sink, largest, live)?;
     if let Err(fault) = write(&context, &mut archive).await {
-        archive.abort().await;
+        Box::pin(archive.abort()).await;
         return Err(fault);
     }
     let files = i64::try_from(archive.members().len()).unwrap_or(i64::MAX);
     let content_sha256 = archive.content_sha256();
     // From here on the archive appears or not; to stop now would only leave that open.
-    let Delivered { bytes, parts, sha256 } = archive.finish().await?;
+    let Delivered { bytes, parts, sha256 } = Box::pin(archive.finish()).await?;
     findings.archive = Some(plan::Archive {
         location: place.location(),
         bytes: i64::try_from(bytes).unwrap_or(i64::MAX),

@@ -20,7 +20,7 @@ use crate::contract::{Problem, Reason};
 use crate::worker::connection;
 
 /// An answer that takes longer than this will not come. A part of 8 MiB passes in it at 140 kB a second.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Makes the one client.

@@ -21,7 +21,7 @@ use crate::worker::export::secret;
 const FIELD: &str = "delivery.objectStore";
 
 /// How long a request is tried again.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A bucket, and the one key in it that is ours.
 #[derive(Clone)]
@@ -94,7 +94,7 @@ impl Bucket {
         Ok(Upload {
             bucket: self.clone(),
             first: None,
-            upload: None,
+            parts: None,
         })
     }
 
@@ -183,6 +183,14 @@ impl Bucket {
         Problem::new(Reason::DeliveryUnavailable, FIELD, detail)
     }
 
+    /// An upload that was there and is gone was given up by another worker of the same request.
+    fn problem_of_upload(&self, error: &object_store::Error) -> Problem {
+        match error {
+            object_store::Error::NotFound { .. } => Problem::new(Reason::ExportInProgress, FIELD, ""),
+            other => self.problem(other),
+        }
+    }
+
     /// What failed, told from types: the text of an answer stays where it is.
     fn problem(&self, error: &object_store::Error) -> Problem {
         use object_store::Error;
@@ -230,40 +238,40 @@ pub struct Upload {
     bucket: Bucket,
     /// The first part, as long as it may be the only one.
     first: Option<Bytes>,
-    upload: Option<(MultipartId, Vec<PartId>)>,
+    parts: Option<(MultipartId, Vec<PartId>)>,
 }
 
 impl Upload {
     /// Sends the next part.
     pub async fn part(&mut self, part: Bytes) -> Result<(), Fault> {
-        if self.upload.is_none() {
+        if self.parts.is_none() {
             let Some(first) = self.first.take() else {
                 self.first = Some(part);
                 return Ok(());
             };
             let id = self.bucket.store.create_multipart(&self.bucket.path).await;
             let id = id.map_err(|error| self.bucket.problem(&error))?;
-            self.upload = Some((id, Vec::new()));
+            self.parts = Some((id, Vec::new()));
             self.send(first).await?;
         }
         self.send(part).await
     }
 
     async fn send(&mut self, part: Bytes) -> Result<(), Fault> {
-        let Some((id, parts)) = &mut self.upload else {
+        let Some((id, parts)) = &mut self.parts else {
             return Ok(());
         };
         let store = &self.bucket.store;
         let sent = store
             .put_part(&self.bucket.path, id, parts.len(), PutPayload::from_bytes(part))
             .await;
-        parts.push(sent.map_err(|error| self.bucket.problem(&error))?);
+        parts.push(sent.map_err(|error| self.bucket.problem_of_upload(&error))?);
         Ok(())
     }
 
     /// Makes the object appear.
     pub async fn finish(mut self) -> Result<(), Fault> {
-        let done = match (self.upload.take(), self.first.take()) {
+        let done = match (self.parts.take(), self.first.take()) {
             (Some((id, parts)), _) => {
                 let completed = self
                     .bucket
@@ -271,7 +279,7 @@ impl Upload {
                     .complete_multipart(&self.bucket.path, &id, parts)
                     .await;
                 if completed.is_err() {
-                    self.upload = Some((id, Vec::new()));
+                    self.parts = Some((id, Vec::new()));
                 }
                 completed.map(drop)
             }
@@ -281,7 +289,7 @@ impl Upload {
             }
         };
         if let Err(error) = done {
-            let problem = self.bucket.problem(&error);
+            let problem = self.bucket.problem_of_upload(&error);
             self.abort().await;
             return Err(problem.into());
         }
@@ -290,7 +298,7 @@ impl Upload {
 
     /// Gives the upload up. Where even that fails, the next run or the archive's expiry does it.
     pub async fn abort(self) {
-        if let Some((id, _)) = &self.upload
+        if let Some((id, _)) = &self.parts
             && self.bucket.store.abort_multipart(&self.bucket.path, id).await.is_err()
         {
             tracing::warn!("the unfinished upload cannot be aborted; the next run, or its expiry, does");

@@ -19,7 +19,7 @@ pub struct Directory {
 
 /// An archive on its way into a directory.
 pub struct File {
-    file: fs::File,
+    unfinished: fs::File,
     partial: PathBuf,
     whole: PathBuf,
     claim: String,
@@ -77,7 +77,7 @@ impl Directory {
         }
         file.set_len(0).map_err(|error| failed(&error))?;
         Ok(File {
-            file,
+            unfinished: file,
             partial,
             whole: self.directory.join(&self.volume.file),
             claim: self.volume.claim.clone(),
@@ -101,7 +101,7 @@ impl Directory {
 impl File {
     /// Writes the next part.
     pub fn part(&mut self, part: &[u8]) -> Result<(), Fault> {
-        self.file
+        self.unfinished
             .write_all(part)
             .map_err(|error| problem(&error, &self.claim).into())
     }
@@ -109,7 +109,7 @@ impl File {
     /// Makes the file appear, whole and on the disk.
     pub fn finish(self) -> Result<(), Fault> {
         let done = self
-            .file
+            .unfinished
             .sync_all()
             .and_then(|()| fs::rename(&self.partial, &self.whole))
             .and_then(|()| sync(self.whole.parent().unwrap_or(Path::new("/"))));

@@ -164,7 +164,8 @@ fn write_activity(out: &mut Vec<u8>, labels: &Labels, activity: &Activity) {
     });
     entry(labels.recipients, recipients.collect(), labels.not_stated);
     let transfers = activity.transfers.iter().map(|one| {
-        let details = std::iter::once(one.mechanism.as_str()).chain(one.reference.as_deref());
+        let mechanism = words(&one.mechanism);
+        let details = std::iter::once(mechanism.as_str()).chain(one.reference.as_deref());
         with_details(&format!("{}: {}", one.recipient, one.countries.join(", ")), details)
     });
     entry(labels.transfers, transfers.collect(), labels.no_transfer);
@@ -188,6 +189,26 @@ fn write_activity(out: &mut Vec<u8>, labels: &Labels, activity: &Activity) {
     });
     entry(labels.decisions, decisions.into_iter().collect(), labels.not_stated);
     page::markup(out, "</dl>\n");
+}
+
+/// `StandardContractualClauses` becomes `Standard contractual clauses`. What is no such word stays as it is.
+fn words(name: &str) -> String {
+    let is_word = name.starts_with(|first: char| first.is_ascii_uppercase())
+        && name.chars().all(|character| character.is_ascii_alphanumeric())
+        && name.chars().any(|character| character.is_ascii_lowercase());
+    if !is_word {
+        return name.to_owned();
+    }
+    let mut words = String::new();
+    for character in name.chars() {
+        if character.is_ascii_uppercase() && !words.is_empty() {
+            words.push(' ');
+            words.push(character.to_ascii_lowercase());
+        } else {
+            words.push(character);
+        }
+    }
+    words
 }
 
 fn with_details<'a>(text: &str, details: impl Iterator<Item = &'a str>) -> String {
@@ -228,8 +249,8 @@ fn party(party: Option<&Party>, labels: &Labels) -> String {
         || labels.not_stated.to_owned(),
         |party| {
             let rest = [&party.address, &party.contact];
-            let parts = std::iter::once(party.name.as_str()).chain(rest.into_iter().flatten().map(String::as_str));
-            parts.collect::<Vec<_>>().join(", ")
+            let lines = std::iter::once(party.name.as_str()).chain(rest.into_iter().flatten().map(String::as_str));
+            lines.collect::<Vec<_>>().join(", ")
         },
     )
 }

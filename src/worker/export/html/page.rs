@@ -12,8 +12,12 @@ pub fn markup(out: &mut Vec<u8>, markup: &'static str) {
 
 /// Appends text from anywhere, as text.
 pub fn text(out: &mut Vec<u8>, text: &str) {
-    for character in text.chars() {
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
         match character {
+            // A line may end in either way; it ends once.
+            '\r' if characters.peek() == Some(&'\n') => {}
+            '\r' => out.push(b'\n'),
             '&' => out.extend_from_slice(b"&amp;"),
             '<' => out.extend_from_slice(b"&lt;"),
             '>' => out.extend_from_slice(b"&gt;"),
@@ -110,10 +114,13 @@ mod tests {
     #[test]
     fn nothing_from_outside_becomes_markup() {
         let mut out = Vec::new();
-        text(&mut out, "<script>alert(\"1\")</script>&amp;'\u{0}\u{1b}\r\u{85}\nä");
+        text(
+            &mut out,
+            "<script>alert(\"1\")</script>&amp;'\u{0}\u{1b}\r\u{85}\r\nä\n",
+        );
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;amp;&#39;\u{fffd}\u{fffd}\u{fffd}\u{fffd}\nä"
+            "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;amp;&#39;\u{fffd}\u{fffd}\n\u{fffd}\nä\n"
         );
         let mut out = Vec::new();
         link(&mut out, "tables/a\"onclick=\"x.html", "<b>");
