@@ -2,6 +2,7 @@
 
 pub mod ledger;
 mod live;
+mod look;
 mod record;
 pub mod request;
 pub mod rights_policy;
