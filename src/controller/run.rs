@@ -61,9 +61,7 @@ pub type Shutdown = Shared<BoxFuture<'static, ()>>;
 pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: impl FnOnce(Stores) -> Arc<Context>) {
     let policies: Vec<Controller<GuardedPolicy>> = scopes.apis(&client).into_iter().map(controller).collect();
     let sources: Vec<Controller<GuardedSource>> = scopes.apis(&client).into_iter().map(controller).collect();
-    // One object, whose every step is a write of its own: nothing is to be gathered.
-    let encryptions: Controller<GuardedEncryption> =
-        controller(Api::all(client.clone())).with_config(controller::Config::default().concurrency(1));
+    let encryptions: Controller<GuardedEncryption> = controller(Api::all(client.clone()));
     let stores = Stores {
         encryptions: vec![encryptions.store()],
         policies: policies.iter().map(Controller::store).collect(),
