@@ -244,12 +244,12 @@ const ENCRYPTION_GAUGES: [EncryptionGauge; 5] = [
     (
         "privacy_encryption_readable",
         "Whether every API server reads every object: 1 it does, 0 it does not, -1 it cannot be told",
-        |status, _| truth(status.readable.as_deref()?),
+        |status, _| status.readable.as_deref().map(truth),
     ),
     (
         "privacy_encryption_safe_to_restart",
         "Whether an API server that restarts now reads everything: 1, 0, or -1 where it cannot be told",
-        |status, _| truth(status.safe_to_restart_api_server.as_deref()?),
+        |status, _| status.safe_to_restart_api_server.as_deref().map(truth),
     ),
     (
         "privacy_encryption_rotating",
@@ -271,12 +271,12 @@ const ENCRYPTION_GAUGES: [EncryptionGauge; 5] = [
     ),
 ];
 
-fn truth(word: &str) -> Option<i64> {
-    Some(match word {
+fn truth(word: &str) -> i64 {
+    match word {
         "True" => 1,
         "False" => 0,
         _ => -1,
-    })
+    }
 }
 
 fn encryption(encoder: &mut DescriptorEncoder<'_>, stores: &Stores, now: Timestamp) -> fmt::Result {

@@ -106,7 +106,7 @@ fn look(files: &Files, keys: &std::path::Path) -> AgentReport {
             report.problem = Some(AgentProblem {
                 reason: "NoKeySecret".to_owned(),
                 message: what,
-            })
+            });
         }
         (Verdict::Show, Ok(offered), _) => {
             report.baseline = disk.and_then(|disk| seal_baseline(&offered.import_key, &disk).ok());

@@ -132,8 +132,13 @@ mod tests {
         let baseline = "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n- resources: [secrets]\n  providers: [{identity: {}}]\n";
         let custody = Custody::importing(&[0; 32])
             .imported(baseline)
-            .minted(&[1; 32], None, "2026-11-22T05:00:00Z".parse().unwrap())
-            .distributed(&["secrets".to_owned()])
+            .minted(
+                &[1; 32],
+                &["secrets".to_owned()],
+                None,
+                "2026-11-22T05:00:00Z".parse().unwrap(),
+            )
+            .distributed()
             .unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("history")).unwrap();
@@ -155,8 +160,8 @@ mod tests {
             format!("--escrow={}", at("escrow").display()),
             format!("--identity={}", at("identity").display()),
         ];
-        assert_eq!(run(&[record.clone()]), run(&escrow));
-        let secret: serde_json::Value = serde_json::from_str(&run(&[record.clone()])).unwrap();
+        assert_eq!(run(std::slice::from_ref(&record)), run(&escrow));
+        let secret: serde_json::Value = serde_json::from_str(&run(std::slice::from_ref(&record))).unwrap();
         let recovered =
             Custody::parse(&STANDARD.decode(secret["data"][RECORD_KEY].as_str().unwrap()).unwrap()).unwrap();
         assert_eq!(recovered.keys, custody.keys);

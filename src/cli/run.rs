@@ -230,7 +230,7 @@ fn planned_policy(arguments: &Arguments, manifests: &Manifests, now: Timestamp) 
     let policies: Vec<_> = manifests.policies.iter().map(|policy| &policy.object).collect();
     let sources: Vec<_> = manifests.sources.iter().map(|source| &source.object).collect();
     planned(&chosen.object, &policies, &sources, now).map_err(|mistakes| {
-        let texts: Vec<String> = mistakes.iter().map(|mistake| mistake.text()).collect();
+        let texts: Vec<String> = mistakes.iter().map(crate::plan::validated::Invalid::text).collect();
         Error::Invalid(texts.join(" | "))
     })
 }

@@ -71,9 +71,7 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
     let activities: Vec<Controller<GuardedActivity>> = scopes.apis(&client).into_iter().map(controller).collect();
     // Cluster-scoped: one, whatever is watched.
     let notices: Controller<GuardedNotice> = controller(Api::all(client.clone()));
-    // One object, whose every step is a write of its own: nothing is to be gathered.
-    let encryptions: Controller<GuardedEncryption> =
-        controller(Api::all(client.clone())).with_config(controller::Config::default().concurrency(1));
+    let encryptions: Controller<GuardedEncryption> = controller(Api::all(client.clone()));
     let stores = Stores {
         encryptions: vec![encryptions.store()],
         policies: policies.iter().map(Controller::store).collect(),

@@ -285,23 +285,13 @@ impl Custody {
         next
     }
 
-    /// Adds a key that is in no file yet. Its name was never there before.
+    /// Adds a key that is in no file yet, and what it is for. Its name was never there before. What is sealed now is
+    /// enough to make the next file.
     #[must_use]
-    pub fn minted(&self, bytes: &[u8; 32], request: Option<&str>, now: Timestamp) -> Self {
+    pub fn minted(&self, bytes: &[u8; 32], wanted: &[String], request: Option<&str>, now: Timestamp) -> Self {
         let mut next = self.clone();
         next.keys.insert(0, Key::new(self.next_number, bytes, now));
         next.next_number += 1;
-        next.step = Step::Mint;
-        next.request = request.map(str::to_owned);
-        next
-    }
-
-    /// Puts the new key and new resources into the file: readable, not first.
-    pub fn distributed(&self, wanted: &[String]) -> Result<Self, NotUnderstood> {
-        let mut next = self.clone();
-        for key in &mut next.keys {
-            key.distributed = true;
-        }
         for name in wanted {
             if !next.resources.iter().any(|resource| resource.name == *name) {
                 next.resources.push(Resource {
@@ -309,6 +299,17 @@ impl Custody {
                     promoted: false,
                 });
             }
+        }
+        next.step = Step::Mint;
+        next.request = request.map(str::to_owned);
+        next
+    }
+
+    /// Puts the new key and new resources into the file: readable, not first.
+    pub fn distributed(&self) -> Result<Self, NotUnderstood> {
+        let mut next = self.clone();
+        for key in &mut next.keys {
+            key.distributed = true;
         }
         next.step = Step::Distribute;
         next.with_new_file()

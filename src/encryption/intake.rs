@@ -102,19 +102,19 @@ pub fn judge(offered: Result<&Custody, &str>, last: Option<&Custody>, disk: Opti
             "FileNotUnderstood",
             "the API server's file is not understood, and it is not ours: it is left alone",
         ),
-        Some(lost) if lost.is_empty() => Verdict::Replace { heals: !is_ours },
-        Some(lost) if is_ours => keep(
+        Some(missing) if missing.is_empty() => Verdict::Replace { heals: !is_ours },
+        Some(missing) if is_ours => keep(
             "KeyNotRetired",
             format!(
                 "the new file would lack {}, and nothing proves that they are not needed: the old file stays",
-                lost.join(", ")
+                missing.join(", ")
             ),
         ),
-        Some(lost) => keep(
+        Some(missing) => keep(
             "FileChangedByHand",
             format!(
                 "somebody wrote {} into the API server's file: it is left alone. Take it out again, or put the last file back from the agent's directory",
-                lost.join(", ")
+                missing.join(", ")
             ),
         ),
     }
@@ -197,7 +197,7 @@ mod tests {
     /// A record in which the first key writes, and the one before it.
     fn records() -> (Custody, Custody) {
         let first = Custody::importing(&[0; 32]).imported(BASELINE);
-        let second = first.minted(&[1; 32], None, now()).distributed(&secrets()).unwrap();
+        let second = first.minted(&[1; 32], &secrets(), None, now()).distributed().unwrap();
         (second.clone(), second.promoted().unwrap())
     }
 
@@ -243,8 +243,8 @@ mod tests {
     fn a_key_leaves_only_with_a_proof_that_is_not_about_itself() {
         let (_, one) = records();
         let two = one
-            .minted(&[2; 32], None, now())
-            .distributed(&secrets())
+            .minted(&[2; 32], &secrets(), None, now())
+            .distributed()
             .unwrap()
             .promoted()
             .unwrap();
@@ -267,13 +267,16 @@ mod tests {
         };
         let pruned = two
             .verified(proof(two.active.as_ref().unwrap()))
-            .pruned(&[first.clone()])
+            .pruned(std::slice::from_ref(&first))
             .unwrap();
         assert_eq!(
             judge(Ok(&pruned), Some(&two), two.file.as_deref()),
             Verdict::Replace { heals: false }
         );
-        let wrong = two.verified(proof(&first)).pruned(&[first.clone()]).unwrap();
+        let wrong = two
+            .verified(proof(&first))
+            .pruned(std::slice::from_ref(&first))
+            .unwrap();
         assert_eq!(
             reason(judge(Ok(&wrong), Some(&two), two.file.as_deref())),
             "KeyNotRetired"

@@ -336,12 +336,12 @@ fn next_step(
     match custody.step {
         Step::Import => Ok(import(custody, seen)),
         Step::Settled if is_due(wanted, custody, seen.now) => {
-            write(custody.minted(random, wanted.request.as_deref(), seen.now))
+            write(custody.minted(random, &wanted.resources, wanted.request.as_deref(), seen.now))
         }
         // Also when the copy is gone, or is for other people now.
         Step::Settled if !is_sealed(wanted, custody, seen) => Ok(Decision::Seal),
         Step::Settled => Ok(Decision::Settled),
-        Step::Mint if is_sealed(wanted, custody, seen) => write(custody.distributed(&wanted.resources)?),
+        Step::Mint if is_sealed(wanted, custody, seen) => write(custody.distributed()?),
         Step::Mint => Ok(Decision::Seal),
         Step::Distribute => write(custody.promoted()?),
         Step::Promote => {

@@ -410,6 +410,21 @@ fn an_api_server_that_comes_during_a_pass_is_looked_through_too() {
 }
 
 #[test]
+fn what_is_sealed_first_is_enough_to_read_everything() {
+    let (mut world, wanted) = (World::new(), wanted());
+    while !matches!(world.custody, Found::Present(ref custody) if custody.step == Step::Mint) {
+        world.step(&wanted, 1);
+    }
+    let sealed = world.custody().clone();
+    world.run(&wanted, 1);
+    let readers = |file: &str| super::configuration::Configuration::parse(file).unwrap().readers();
+    let recovered = readers(&sealed.recovered().unwrap().file.unwrap());
+    for (resource, needed) in readers(world.custody().file.as_ref().unwrap()) {
+        assert!(recovered[&resource].is_superset(&needed), "{resource}");
+    }
+}
+
+#[test]
 fn a_pass_that_proves_nothing_is_repeated_and_one_that_is_refused_prunes_nothing() {
     let (mut world, wanted) = (World::new(), wanted());
     while !matches!(world.custody, Found::Present(ref custody) if custody.step == Step::Verify) {

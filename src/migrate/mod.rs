@@ -132,7 +132,7 @@ fn client_of(config: &Config, address: &str) -> Result<Client, Error> {
 fn client(config: &Config) -> Result<Client, kube::Error> {
     let mut config = config.clone();
     config.connect_timeout = Some(Duration::from_secs(5));
-    config.read_timeout = Some(Duration::from_secs(60));
+    config.read_timeout = Some(Duration::from_mins(1));
     config.write_timeout = Some(Duration::from_secs(30));
     Client::try_from(config)
 }

@@ -39,8 +39,6 @@ pub(crate) struct Run<'a> {
     pub ca_secret: Option<&'a (String, String)>,
     /// Arguments of the program.
     pub arguments: &'a [&'a str],
-    /// Whether it tells on a port how far it is.
-    pub tells_progress: bool,
 }
 
 /// The Job of a sweep.
@@ -52,7 +50,6 @@ pub(super) fn job_spec(planned: &Planned, settings: &WorkerSettings, arguments: 
         credentials_secret: &planned.validated.credentials_secret,
         ca_secret: planned.validated.store.ca_secret.as_ref(),
         arguments,
-        tells_progress: true,
     };
     run_spec(&run, settings)
 }
@@ -98,6 +95,11 @@ pub(crate) fn worker_job_spec(
     }
 }
 
+/// A sweep and an export tell on a port how far they are; what is over in moments does not.
+fn tells_progress(arguments: &[&str]) -> bool {
+    matches!(arguments, ["worker"] | ["worker", "--observe" | "export"])
+}
+
 fn pod_spec(volumes: Vec<(Volume, VolumeMount)>, settings: &WorkerSettings, arguments: &[&str]) -> PodSpec {
     PodSpec {
         automount_service_account_token: Some(false),
@@ -130,7 +132,7 @@ fn pod_spec(volumes: Vec<(Volume, VolumeMount)>, settings: &WorkerSettings, argu
                 }),
                 ..EnvVar::default()
             }]),
-            ports: run.tells_progress.then(|| {
+            ports: tells_progress(arguments).then(|| {
                 vec![ContainerPort {
                     name: Some(PROGRESS_PORT_NAME.to_owned()),
                     container_port: i32::from(PROGRESS_PORT),

@@ -85,7 +85,6 @@ fn job_spec(source: &DataSource, planned: &PlannedSurvey, settings: &WorkerSetti
         credentials_secret: &planned.plan.credentials_secret,
         ca_secret: planned.plan.store.ca_secret.as_ref(),
         arguments: &["worker", "survey"],
-        tells_progress: false,
     };
     run_spec(&run, settings)
 }
