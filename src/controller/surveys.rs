@@ -78,9 +78,7 @@ fn finished(job: &Job, pods: &[Pod]) -> Option<FinishedSurvey> {
         job: job.name_any(),
         finished_at,
         plan_hash: label(job, naming::LABEL_PLAN),
-        report: own
-            .iter()
-            .find_map(|pod| parse_survey_message(message(pod)?)),
+        report: own.iter().find_map(|pod| parse_survey_message(message(pod)?)),
         cause: own.first().and_then(|pod| pod_cause(pod)).or(job_cause),
         uid,
     })

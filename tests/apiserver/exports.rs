@@ -7,13 +7,12 @@ use jiff::Timestamp;
 use kube::runtime::reflector::store;
 use kube::runtime::watcher::Event;
 use privacy_operator::api::{DataSource, ExportRequest, SubjectRightsPolicy};
+use privacy_operator::controller::Stores;
 use privacy_operator::controller::exports::request::reconcile;
 use privacy_operator::controller::guarded::Guarded;
-use privacy_operator::controller::{Context, Stores};
-use privacy_operator::metrics::Metrics;
-use privacy_operator::plan::settings::WorkerSettings;
 use serde_json::{Value, json};
 
+use super::context::context;
 use super::server::Server;
 
 const REQUEST: &str = "/apis/privacy-operator.dev/v1alpha1/namespaces/shop/exportrequests/dsr";
@@ -30,30 +29,6 @@ fn now() -> Timestamp {
 
 fn a_week_later() -> Timestamp {
     "2026-11-29T06:00:00Z".parse().unwrap()
-}
-
-/// A context on a server, at a time.
-pub fn context(server: &Server, stores: Stores, now: fn() -> Timestamp) -> Context {
-    Context {
-        client: server.client(),
-        worker: WorkerSettings {
-            image: "i".to_owned(),
-            image_pull_policy: "Never".to_owned(),
-            cpu_request: "50m".to_owned(),
-            cpu_limit: String::new(),
-            memory_request: "32Mi".to_owned(),
-            memory_limit: "64Mi".to_owned(),
-            export_memory_limit: "128Mi".to_owned(),
-            operator_namespace: "privacy-operator".to_owned(),
-        },
-        metrics: Arc::new(Metrics::new(now)),
-        stores,
-        health: Arc::default(),
-        may_write: Arc::new(|| true),
-        now,
-        instance: "test".to_owned(),
-        backoff: tokio::sync::Mutex::default(),
-    }
 }
 
 fn source() -> DataSource {

@@ -9,6 +9,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod context;
 mod exports;
 mod races;
 mod records;

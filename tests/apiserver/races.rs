@@ -11,7 +11,7 @@ use privacy_operator::controller::{Context, Stores};
 use privacy_operator::plan::export::ledger::Ask;
 use privacy_operator::plan::export::policy::ParsedLimit;
 
-use super::exports::context;
+use super::context::context;
 use super::server::Server;
 
 const TAG: &str = "ab0123456789abcdef0123456789abcd";

@@ -9,10 +9,9 @@ use kube::runtime::watcher::Event;
 use privacy_operator::api::{DataRetentionPolicy, DataSource, PrivacyNotice, ProcessingActivity};
 use privacy_operator::controller::guarded::Guarded;
 use privacy_operator::controller::{Context, Stores, data_source, privacy_notice, processing_activity};
-use privacy_operator::metrics::Metrics;
-use privacy_operator::plan::settings::WorkerSettings;
 use serde_json::{Value, json};
 
+use super::context::context;
 use super::server::Server;
 
 const SOURCE: &str = "/apis/privacy-operator.dev/v1alpha1/namespaces/shop/datasources/db";
@@ -95,30 +94,17 @@ impl World {
             writer.apply_watcher_event(&Event::Apply(Guarded(Ok(object))));
             reader
         }
-        Arc::new(Context {
-            client: self.0.client(),
-            worker: WorkerSettings {
-                image: "i".to_owned(),
-                image_pull_policy: "Never".to_owned(),
-                cpu_request: "50m".to_owned(),
-                cpu_limit: String::new(),
-                memory_request: "32Mi".to_owned(),
-                memory_limit: "64Mi".to_owned(),
-                operator_namespace: "privacy-operator".to_owned(),
-            },
-            metrics: Arc::new(Metrics::new(now)),
-            stores: Stores {
+        Arc::new(context(
+            &self.0,
+            Stores {
                 policies: vec![cache(self.read::<DataRetentionPolicy>(POLICY))],
                 sources: vec![cache(self.read::<DataSource>(SOURCE))],
                 activities: vec![cache(self.read::<ProcessingActivity>(ACTIVITY))],
                 notices: vec![cache(self.read::<PrivacyNotice>(NOTICE))],
+                ..Stores::default()
             },
-            health: Arc::default(),
-            may_write: Arc::new(|| true),
             now,
-            instance: "test".to_owned(),
-            backoff: tokio::sync::Mutex::default(),
-        })
+        ))
     }
 
     async fn source(&self) -> Vec<String> {

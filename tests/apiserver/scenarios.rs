@@ -8,14 +8,13 @@ use kube::runtime::reflector::store;
 use kube::runtime::watcher::Event;
 use privacy_operator::api::{DataRetentionPolicy, DataSource};
 use privacy_operator::contract::progress::Step;
+use privacy_operator::controller::Stores;
 use privacy_operator::controller::data_retention_policy::reconcile;
 use privacy_operator::controller::guarded::Guarded;
-use privacy_operator::controller::{Context, Stores, cluster_encryption};
-use privacy_operator::metrics::Metrics;
-use privacy_operator::plan::settings::WorkerSettings;
 use privacy_operator::worker::progress::{Progress, serve};
 use serde_json::{Value, json};
 
+use super::context::context;
 use super::server::Server;
 
 const POLICY: &str = "/apis/privacy-operator.dev/v1alpha1/namespaces/shop/dataretentionpolicies/logs";
@@ -70,38 +69,15 @@ impl World {
         let (sources, mut source_writer) = store();
         policy_writer.apply_watcher_event(&Event::Apply(Guarded(Ok(policy.clone()))));
         source_writer.apply_watcher_event(&Event::Apply(Guarded(Ok(source()))));
-        let context = Context {
-            client: self.0.client(),
-            worker: WorkerSettings {
-                image: "i".to_owned(),
-                image_pull_policy: "Never".to_owned(),
-                cpu_request: "50m".to_owned(),
-                cpu_limit: String::new(),
-                memory_request: "32Mi".to_owned(),
-                memory_limit: "64Mi".to_owned(),
-                export_memory_limit: "128Mi".to_owned(),
-                operator_namespace: "privacy-operator".to_owned(),
-            },
-            metrics: Arc::new(Metrics::new(now)),
-            stores: Stores {
+        let context = context(
+            &self.0,
+            Stores {
                 policies: vec![policies],
                 sources: vec![sources],
                 ..Stores::default()
             },
-            encryption: Arc::new(cluster_encryption::Settings {
-                config: kube::Config::new("http://127.0.0.1:9".parse().unwrap()),
-                enabled: false,
-                settle: jiff::SignedDuration::ZERO,
-                pace: std::time::Duration::from_secs(1),
-                agents: Vec::new(),
-                clients: tokio::sync::Mutex::default(),
-            }),
-            health: Arc::default(),
-            may_write: Arc::new(|| true),
             now,
-            instance: "test".to_owned(),
-            backoff: tokio::sync::Mutex::default(),
-        };
+        );
         let guarded = Arc::new(Guarded(Ok(policy)));
         tokio::time::timeout(Duration::from_secs(5), reconcile(guarded, Arc::new(context)))
             .await

@@ -132,7 +132,6 @@ fn with_watch_namespaces_the_rights_end_at_those_namespaces() {
 }
 
 #[test]
-fn lease_and_ledger_are_the_only_rights_in_the_operators_own_namespace() {
 fn roles_and_bindings_are_listed_only_where_that_was_asked_for() {
     let on_roles = |name: &str| -> BTreeSet<String> {
         let role = release(name);
@@ -152,7 +151,7 @@ fn roles_and_bindings_are_listed_only_where_that_was_asked_for() {
 }
 
 #[test]
-fn the_lease_is_the_only_right_in_the_operators_own_namespace() {
+fn lease_and_ledger_are_the_only_rights_in_the_operators_own_namespace() {
     for (name, objects) in releases().into_iter().filter(|(name, _)| *name != "nothing") {
         let here: BTreeSet<String> = of_kind(&objects, "Role")
             .into_iter()

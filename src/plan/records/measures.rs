@@ -5,10 +5,10 @@ use kube::ResourceExt as _;
 
 use super::access::Readers;
 use super::{Inputs, Observed, found};
+use crate::api::cluster_encryption::SECRETS;
 use crate::api::data_source::{Dataset, HashedColumn, SurveyStatus, TlsMode};
 use crate::api::findings::{Finding, ObservedLine};
 use crate::api::measures::{HashedField, Measure, MeasureKind, Protected};
-use crate::api::cluster_encryption::SECRETS;
 use crate::api::{ClusterEncryption, DataSource};
 use crate::domain::{schedule::Schedule, zone};
 use crate::plan::conditions::{Truth, find, is_true};
@@ -112,7 +112,10 @@ pub fn subject(measure: &Measure) -> String {
 pub fn of_cluster_encryption(encryption: &ClusterEncryption) -> Observed {
     let spec = &encryption.spec;
     let listed = [&spec.resources, &spec.allowed_resources];
-    if !listed.iter().any(|list| list.iter().any(|resource| resource == SECRETS)) {
+    if !listed
+        .iter()
+        .any(|list| list.iter().any(|resource| resource == SECRETS))
+    {
         let text = "ClusterEncryption lists secrets neither in spec.resources nor in spec.allowedResources";
         return Observed::new(false, "SecretsNotListed", text);
     }
