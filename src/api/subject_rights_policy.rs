@@ -298,7 +298,7 @@ fn default_region() -> String {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VolumeDelivery {
-    /// Name of the PersistentVolumeClaim. Export workers write `UID.zip.age` into it.
+    /// Name of the `PersistentVolumeClaim`. Export workers write `UID.zip.age` into it.
     #[schemars(length(min = 1, max = 253))]
     pub claim_name: String,
 }

@@ -62,8 +62,8 @@ impl Holidays {
                 let (key, line) = (key.clone(), index + 1);
                 match parse_date(words) {
                     None => return Err(CalendarError::NotADate { key, line }),
-                    Some(date) if date.year() != year => return Err(CalendarError::OtherYear { key, line }),
-                    Some(date) => holidays.days.insert(date),
+                    Some(day) if day.year() != year => return Err(CalendarError::OtherYear { key, line }),
+                    Some(day) => holidays.days.insert(day),
                 };
             }
         }

@@ -104,10 +104,10 @@ impl Server {
         // Whoever else is waiting may come first.
         tokio::task::yield_now().await;
         let is_write = parts.method != Method::GET && !path.contains("/events");
-        if parts.method == Method::PUT || parts.method == Method::POST {
-            if let Some(conflict) = self.swap(&path, &body, &parts.method) {
-                return conflict;
-            }
+        if (parts.method == Method::PUT || parts.method == Method::POST)
+            && let Some(conflict) = self.swap(&path, &body, &parts.method)
+        {
+            return conflict;
         }
         let answer = match parts.method {
             Method::GET => self.read(&path, parts.uri.query().unwrap_or_default(), metadata_only),

@@ -236,7 +236,7 @@ impl Reconcile<'_> {
                     work::end(self.context, namespace, job).await?;
                 }
             }
-            Step::DeleteJob(job) => work::end(self.context, namespace, &job).await?,
+            Step::DeleteJob(job) => work::end(self.context, namespace, job.as_ref()).await?,
             Step::Admit => blocked = self.admit(&mut status).await?,
             Step::AddFinalizer => self.set_finalizers(true).await?,
             Step::Announce => status.uncertain = true,
@@ -277,7 +277,7 @@ impl Reconcile<'_> {
         match answer {
             Answer::Admitted(at) => status.admitted_at = Some(Time(at)),
             Answer::Deferred(until) => {
-                (status.deferred_until, status.limited_by) = held(until, reasons::LIMIT_EXCEEDED)
+                (status.deferred_until, status.limited_by) = held(until, reasons::LIMIT_EXCEEDED);
             }
             Answer::KeyChanged(until) => {
                 (status.deferred_until, status.limited_by) = held(until, reasons::SUBJECT_KEY_CHANGED);
@@ -467,7 +467,8 @@ impl Reconcile<'_> {
             .status
             .as_ref()
             .is_some_and(|old| request_status_unchanged(old, &new));
-        if is_new && !(self.request.meta().deletion_timestamp.is_some() && !has_finalizer(self.request)) {
+        let is_gone = self.request.meta().deletion_timestamp.is_some() && !has_finalizer(self.request);
+        if is_new && !is_gone {
             let told = transitions(self.request.status.as_ref(), &new);
             write(self.context, self.request, self.request.status.as_ref(), &new).await?;
             for transition in told {

@@ -62,10 +62,10 @@ pub fn absorb(status: &ExportRequestStatus, live: &Live, terms: &Terms) -> Expor
             // The stores name other identities by now: it is done again.
             Some(Report::Identify(_)) if terms.identify_hash.as_ref() != Some(&job.plan_hash) => {}
             Some(Report::Identify(report)) if job.work == Work::Identify => {
-                identified(&mut status, job, finished, report, terms)
+                identified(&mut status, job, finished, report, terms);
             }
             Some(Report::Export(report)) if job.work == Work::Export => {
-                exported(&mut status, job, finished, report, terms)
+                exported(&mut status, job, finished, report, terms);
             }
             Some(Report::Expire(report)) if job.work == Work::Expire => expired(&mut status, job, finished, report),
             _ => without_report(&mut status, job, finished),

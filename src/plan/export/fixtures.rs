@@ -73,6 +73,10 @@ pub fn source() -> DataSource {
 }
 
 /// A Job of this work with this plan.
+#[allow(
+    clippy::option_option,
+    reason = "not finished, finished without a report, finished with one"
+)]
 pub fn job(work: Work, plan: &str, finished: Option<Option<Report>>) -> LiveJob {
     LiveJob {
         work,

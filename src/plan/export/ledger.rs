@@ -1,6 +1,6 @@
 //! The ledger of requests that were carried out, by which limits hold per person although nobody here knows one.
 //!
-//! It lives in ConfigMaps `rights-ledger-<first byte of the tag>` of the operator's namespace. Admission is one
+//! It lives in `ConfigMaps` `rights-ledger-<first byte of the tag>` of the operator's namespace. Admission is one
 //! compare-and-swap: [`admit`] decides on what was read and gives the text to be written; a conflict means reading and
 //! deciding again. Entries outlive their requests.
 

@@ -119,8 +119,8 @@ pub fn export(
             api::Regime::Ccpa => Regime::Ccpa,
             api::Regime::ShineTheLight => Regime::ShineTheLight,
         },
-        languages: policy.spec.languages.iter().map(language).collect(),
-        formats: policy.spec.formats.iter().map(format).collect(),
+        languages: policy.spec.languages.iter().copied().map(language).collect(),
+        formats: policy.spec.formats.iter().copied().map(format).collect(),
         subject: subject_source(request, policy, &material.subject.identities),
         expected: SubjectTag {
             tag: material.subject.tag.clone(),
@@ -207,14 +207,14 @@ fn subject_source(request: &ExportRequest, policy: &SubjectRightsPolicy, identit
     }
 }
 
-const fn language(language: &api::Language) -> Language {
+const fn language(language: api::Language) -> Language {
     match language {
         api::Language::En => Language::English,
         api::Language::De => Language::German,
     }
 }
 
-const fn format(format: &api::Format) -> Format {
+const fn format(format: api::Format) -> Format {
     match format {
         api::Format::Html => Format::Html,
         api::Format::Json => Format::Json,

@@ -75,7 +75,7 @@ pub fn parse(policy: &SubjectRightsPolicy) -> Result<ParsedPolicy, Vec<Invalid>>
                 reasons::INVALID_DURATION,
                 format!("spec.{field}"),
                 message,
-            ))
+            ));
         })
         .ok()
     };

@@ -33,6 +33,10 @@ pub struct Inputs<'a> {
 
 /// The dates of `handling` that count today: what lies in the future has not happened yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "what happened and what did not, each on its own"
+)]
 pub struct Dates {
     /// The identity was confirmed.
     pub confirmed: bool,

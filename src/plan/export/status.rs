@@ -147,9 +147,7 @@ fn phase(inputs: &Inputs<'_>) -> Phase {
         Phase::Answered
     } else if dates.refused || refused_by_limit {
         Phase::Refused
-    } else if has_archive(status) {
-        Phase::ReadyForDelivery
-    } else if status.nothing_found && dates.nothing_found_confirmed {
+    } else if has_archive(status) || status.nothing_found && dates.nothing_found_confirmed {
         Phase::ReadyForDelivery
     } else if status.nothing_found {
         Phase::WaitingForApproval
@@ -400,7 +398,7 @@ pub fn next_look(status: &ExportRequestStatus, inputs: &Inputs<'_>) -> SignedDur
         .into_iter()
         .flatten()
         .map(|at| at.duration_since(now))
-        .filter(|left| left.is_positive())
+        .filter(jiff::SignedDuration::is_positive)
         .min()
         .map_or(AGAIN, |left| left + SignedDuration::from_secs(1));
     let pace = if status.running.is_some() || inputs.live.jobs.iter().any(|job| job.deleting) {

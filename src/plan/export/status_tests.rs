@@ -73,7 +73,7 @@ fn days_are_counted_in_the_zone_of_the_policy_until_the_answer() {
         (Some(-1), "True Overdue")
     );
     let answered = plain("2026-12-05T10:00:00Z", |handling| {
-        handling.answered_on = Some("2026-12-04".to_owned())
+        handling.answered_on = Some("2026-12-04".to_owned());
     });
     assert_eq!(
         (answered.days_left, truth(&answered, "Overdue").as_str()),
@@ -125,7 +125,7 @@ fn each_phase_says_what_is_next() {
     assert!(message.contains("approvedOn"), "{message}");
     // A day that has not come yet confirms nothing.
     let future = plain("2026-11-22T05:00:00Z", |handling| {
-        handling.approved_on = Some("2026-11-23".to_owned())
+        handling.approved_on = Some("2026-11-23".to_owned());
     });
     assert_eq!(truth(&future, "Ready"), "False InvalidValue");
     let (phase, _) = phase_of(&plain("2026-11-22T05:00:00Z", |_| {}));
@@ -139,6 +139,7 @@ fn each_phase_says_what_is_next() {
     );
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "a test reads better without references")]
 fn with(change: impl FnOnce(&mut ExportRequestStatus), live: Live, time: &str) -> ExportRequestStatus {
     let mut absorbed = ExportRequestStatus::default();
     change(&mut absorbed);
@@ -204,7 +205,7 @@ fn what_reports_left_decides_about_the_phase() {
                     (it.limited_by, it.deferred_until) = (
                         Some("LimitExceeded".to_owned()),
                         Some(Time("2026-11-22T06:00:00Z".parse().unwrap())),
-                    )
+                    );
                 },
                 none(),
                 time,
@@ -263,7 +264,7 @@ fn what_an_archive_lacks_is_never_silent() {
 #[test]
 fn a_request_object_outlives_its_answer_by_the_policys_time() {
     let answered = plain("2026-11-22T05:00:00Z", |handling| {
-        handling.answered_on = Some("2026-11-20".to_owned())
+        handling.answered_on = Some("2026-11-20".to_owned());
     });
     assert_eq!(answered.phase, Some(Phase::Answered));
     assert!(!is_outlived(&answered, date(2029, 11, 19)));

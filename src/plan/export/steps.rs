@@ -8,6 +8,7 @@ use crate::api::export_status::ExportRequestStatus;
 
 /// What the next step depends on.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools, reason = "facts, each on its own")]
 pub struct Facts<'a> {
     /// The status, with every report in it.
     pub status: &'a ExportRequestStatus,
@@ -45,7 +46,7 @@ pub enum Step {
     /// End these Jobs.
     EndJobs(Vec<LiveJob>),
     /// Delete this finished Job, so that its name is free.
-    DeleteJob(LiveJob),
+    DeleteJob(Box<LiveJob>),
     /// Start the worker that finds out who the person is.
     StartIdentify,
     /// Ask the ledger.
@@ -185,7 +186,7 @@ fn work(facts: &Facts<'_>, work: Work, plan_hash: &str, start: Step) -> Step {
     match facts.live.job(work) {
         Some(job) if job.deleting || job.finished.is_none() => Step::Nothing,
         _ if !may_try(facts, work, plan_hash) => Step::Nothing,
-        Some(job) => Step::DeleteJob(job.clone()),
+        Some(job) => Step::DeleteJob(Box::new(job.clone())),
         None => start,
     }
 }
@@ -206,7 +207,7 @@ fn expire(facts: &Facts<'_>) -> Step {
     match facts.live.job(Work::Expire) {
         Some(job) if job.deleting || job.finished.is_none() => Step::Nothing,
         _ if !may_try_to_expire(facts) => Step::Nothing,
-        Some(job) => Step::DeleteJob(job.clone()),
+        Some(job) => Step::DeleteJob(Box::new(job.clone())),
         None => Step::StartExpire,
     }
 }

@@ -8,6 +8,7 @@ use crate::plan::export::fixtures::{job, live};
 use crate::plan::fixtures::now;
 
 /// A request and the world around it, which a test changes.
+#[allow(clippy::struct_excessive_bools, reason = "facts, each on its own")]
 struct World {
     status: ExportRequestStatus,
     live: Live,

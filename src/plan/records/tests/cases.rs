@@ -8,6 +8,7 @@ use crate::plan::records::found::{self, FindingReason};
 pub(super) type Change = (&'static str, &'static str, Value);
 
 /// Reason, changes, and the field that must be named.
+#[allow(clippy::too_many_lines, clippy::many_single_char_names, reason = "a table")]
 pub(super) fn cases() -> Vec<(&'static FindingReason, Vec<Change>, &'static str)> {
     let a = |path: &'static str, value: Value| ("activity", path, value);
     let n = |path: &'static str, value: Value| ("notice", path, value);

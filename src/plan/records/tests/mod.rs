@@ -26,6 +26,7 @@ fn yaml(text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap()
 }
 
+#[allow(clippy::too_many_lines, reason = "objects as their users write them")]
 fn world() -> World {
     World {
         notice: yaml(
@@ -78,7 +79,7 @@ spec:
 "#,
         ),
         other: yaml(
-            r#"
+            r"
 apiVersion: privacy-operator.dev/v1alpha1
 kind: ProcessingActivity
 metadata: {name: interviews, namespace: shop}
@@ -88,7 +89,7 @@ spec:
   role: Controller
   purposes: [{key: employment.recruitment}]
   recipients: [{category: hosting}]
-"#,
+",
         ),
         source: yaml(
             r#"
@@ -132,16 +133,16 @@ spec:
 
 /// Sets what a path such as `/spec/title` names. `null` removes it; `-` as the last step appends to a list.
 fn set(object: &mut Value, path: &str, value: Value) {
-    let (parent, last) = path.rsplit_once('/').unwrap();
+    let (parent, step) = path.rsplit_once('/').unwrap();
     let parent = object.pointer_mut(parent).unwrap_or_else(|| panic!("{path}"));
     match parent {
-        Value::Array(list) if last == "-" => list.push(value),
-        Value::Array(list) => list[last.parse::<usize>().unwrap()] = value,
+        Value::Array(list) if step == "-" => list.push(value),
+        Value::Array(list) => list[step.parse::<usize>().unwrap()] = value,
         Value::Object(map) if value.is_null() => {
-            map.remove(last).unwrap_or_else(|| panic!("{path} is not there"));
+            map.remove(step).unwrap_or_else(|| panic!("{path} is not there"));
         }
         Value::Object(map) => {
-            map.insert(last.to_owned(), value);
+            map.insert(step.to_owned(), value);
         }
         _ => panic!("{path}"),
     }
