@@ -35,13 +35,14 @@ pub enum Part {
 
 /// Everything that runs.
 pub struct World {
-    pub cluster: Cluster,
     pub operator: Process,
     pub agents: Vec<Process>,
     pub migrator: Process,
     ports: [u16; 3],
     settle: u32,
     kubelet: Arc<AtomicBool>,
+    /// Last: our programs end before it.
+    pub cluster: Cluster,
 }
 
 impl Drop for World {
