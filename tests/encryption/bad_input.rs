@@ -251,14 +251,15 @@ async fn etcd_of_two_rotations_ago_is_readable_and_migrated_again() {
                 "cp",
                 &["-r", data.to_str().unwrap(), backup.to_str().unwrap()],
                 data,
-            ))
+            ));
         })
         .await;
     is_settled(&world).await;
     let mut key = world.status().await["activeKey"].as_str().unwrap().to_owned();
     for rotation in 0..2 {
         world.request(&format!("number {rotation}"), 2).await;
-        key = world.wait_settled(&key).await["activeKey"].as_str().unwrap().to_owned();
+        let status = world.wait_settled(&key).await;
+        status["activeKey"].as_str().unwrap().clone_into(&mut key);
     }
     world
         .cluster

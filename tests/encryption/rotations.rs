@@ -49,7 +49,8 @@ async fn rotate(world: &mut World, count: u32, killed: u32) {
                 .await;
             world.kill(part);
         }
-        key = world.wait_settled(&key).await["activeKey"].as_str().unwrap().to_owned();
+        let status = world.wait_settled(&key).await;
+        status["activeKey"].as_str().unwrap().clone_into(&mut key);
     }
     let stored = world.cluster.stored_secrets().await;
     assert_eq!(plain(&stored), 0);

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
-use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
@@ -36,13 +35,14 @@ pub enum Part {
 
 /// Everything that runs.
 pub struct World {
-    pub cluster: Cluster,
     pub operator: Process,
     pub agents: Vec<Process>,
     pub migrator: Process,
     ports: [u16; 3],
     settle: u32,
     kubelet: Arc<AtomicBool>,
+    /// Last: our programs end before it.
+    pub cluster: Cluster,
 }
 
 impl Drop for World {

@@ -128,13 +128,14 @@ pub struct ApiServer {
 
 /// etcd, two API servers, and all that belongs to them.
 pub struct Cluster {
-    pub directory: TempDir,
     pub servers: Vec<ApiServer>,
     pub etcd_address: String,
     pub kubectl: PathBuf,
     etcd: Process,
     etcd_program: PathBuf,
     etcd_arguments: Vec<String>,
+    /// Last: what is in it goes when nobody writes there any more.
+    pub directory: TempDir,
 }
 
 /// The encryption configuration that both begin with.

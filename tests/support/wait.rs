@@ -1,5 +1,4 @@
 //! Waiting for a condition, at most a minute unless said otherwise.
-#![allow(clippy::panic, reason = "a test may fail loudly")]
 
 use std::time::{Duration, Instant};
 
@@ -29,9 +28,8 @@ pub async fn within<T>(
         if let Some(found) = condition().await {
             return found;
         }
-        if began.elapsed() >= limit {
-            panic!("waited in vain for {what}; seen: {}", seen().await);
-        }
+        let is_late = began.elapsed() >= limit;
+        assert!(!is_late, "waited in vain for {what}; seen: {}", seen().await);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -245,10 +245,14 @@ async fn ask_agent(context: &Context, address: &str) -> Option<AgentReport> {
         Some(client) => client.clone(),
         None => {
             let mut config = Config::new(address.parse().ok()?);
+            // Not used, but without one the client looks for those of the machine, and an image has none.
+            config.root_cert.clone_from(&context.encryption.config.root_cert);
             config.connect_timeout = Some(AGENT_PATIENCE);
             config.read_timeout = Some(AGENT_PATIENCE);
             config.default_retry = false;
-            let client = Client::try_from(config).ok()?;
+            let client = Client::try_from(config)
+                .inspect_err(|error| tracing::error!(%address, %error, "an agent cannot be asked"))
+                .ok()?;
             clients.insert(address.clone(), client.clone());
             client
         }
