@@ -35,7 +35,7 @@ async fn two_hundred_megabytes_pass_through_sixty_four() {
     let trial = trial.of(&[("user_id", "1")]).into_bucket(&bucket);
     let mut program = Program::export(&trial);
     let mut peak = 0;
-    wait::within(Duration::from_mins(8), "the export ends", async || {
+    wait::until_within(Duration::from_mins(8), "the export ends", async || {
         peak = program.peak_memory().unwrap_or(0).max(peak);
         !program.is_running()
     })

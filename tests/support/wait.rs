@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 /// Waits until the condition holds. `what` says what was waited for.
 pub async fn until(what: &str, condition: impl AsyncFnMut() -> bool) {
-    within(Duration::from_mins(1), what, condition).await;
+    until_within(Duration::from_mins(1), what, condition).await;
 }
 
 /// As [`until`], for what takes longer than a minute.
-pub async fn within(longest: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub async fn until_within(longest: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !condition().await {
         assert!(began.elapsed() < longest, "waited in vain: {what}");
