@@ -351,7 +351,7 @@ async fn a_notice_counts_its_activities_and_lists_what_is_missing_in_it() {
     let status = world.0.get(NOTICE).unwrap()["status"].clone();
     assert_eq!(status["activities"], 1);
     assert_eq!(
-        status["findingsCount"].as_u64().unwrap() as usize,
+        usize::try_from(status["findingsCount"].as_u64().unwrap()).unwrap(),
         status["findings"].as_array().unwrap().len()
     );
     assert_eq!(world.condition(NOTICE, "Complete").0, "False");
