@@ -3,7 +3,7 @@
 
 The image holds the stripped binary, the shared libraries that it needs, taken from this
 machine, the certificate authorities that it trusts, and the few lines of /etc that name its user. The same binary and commit give the
-same bytes: times come from SOURCE_DATE_EPOCH or the commit.
+same bytes (on one machine: compression depends on its zlib): times come from SOURCE_DATE_EPOCH or the commit.
 """
 
 import argparse
@@ -97,13 +97,14 @@ def main():
                 "org.opencontainers.image.source": about["repository"],
             },
         }
-        digest = image.add_image(args.reference, [layer], config)
+        digest = image.add_image(args.reference, [oci.compress(layer, when)], config)
+        unpacked = layer.stat().st_size
         image.close()
         size = archive.stat().st_size
         if size > LIMIT:
             sys.exit(f"error: the image has {size / 2**20:.1f} MB, more than {LIMIT // 2**20} MB: what made it grow?")
         os.replace(archive, args.output)
-    print(json.dumps({"reference": args.reference, "digest": digest, "megabytes": round(size / 2**20, 1)}))
+    print(json.dumps({"reference": args.reference, "digest": digest, "megabytes": round(size / 2**20, 1), "unpacked": round(unpacked / 2**20, 1)}))
 
 
 main()

@@ -1,13 +1,14 @@
 """Write container images without a container engine (Python's standard library only).
 
 An archive is both an OCI image layout and what `docker save` writes, so that
-`ctr images import`, `docker load` and `kind load image-archive` all take it. Layers
-are not compressed: the same input then gives the same bytes with every zlib.
+`ctr images import`, `docker load` and `kind load image-archive` all take it. A layer
+file that ends in .gz is compressed; one that is not gives the same bytes with every zlib.
 
 As a program: oci.py REFERENCE CONFIG-JSON LAYER.tar OUT.tar
 """
 
 import dataclasses
+import gzip
 import hashlib
 import io
 import json
@@ -55,6 +56,28 @@ def write_layer(path, entries, mtime):
                     tar.addfile(info, content)
 
 
+def compress(path, mtime):
+    """Compress a layer file; return the path of the compressed one."""
+    packed = f"{path}.gz"
+    with open(path, "rb") as content, open(packed, "wb") as raw:
+        with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=mtime) as out:
+            out.write(content.read())
+    return packed
+
+
+def is_compressed(layer):
+    return str(layer).endswith(".gz")
+
+
+def diff_id(layer):
+    """The digest of a layer's tar, uncompressed."""
+    digest = hashlib.sha256()
+    with gzip.open(layer) if is_compressed(layer) else open(layer, "rb") as content:
+        while chunk := content.read(1 << 20):
+            digest.update(chunk)
+    return f"sha256:{digest.hexdigest()}"
+
+
 class Archive:
     """One archive with one or more images."""
 
@@ -99,15 +122,14 @@ class Archive:
         described = []
         for layer in layers:
             with open(layer, "rb") as content:
-                described.append(self._blob(content, "layer.v1.tar"))
+                described.append(self._blob(content, "layer.v1.tar" + ("+gzip" if is_compressed(layer) else "")))
         image_config = self._json_blob(
             {
                 "architecture": ARCHITECTURE,
                 "os": "linux",
                 "created": created,
                 "config": {"Env": [PATH], "WorkingDir": "/"} | config,
-                # An uncompressed layer's digest is its diff id.
-                "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in described]},
+                "rootfs": {"type": "layers", "diff_ids": [diff_id(layer) for layer in layers]},
                 "history": [{"created": created, "created_by": "dev/image/oci.py"} for _ in described],
             },
             "config.v1+json",
