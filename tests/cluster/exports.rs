@@ -62,6 +62,7 @@ fn set_up(name: &str, keys: &Keys) -> Place {
     place.apply(&json!({"apiVersion": "privacy-operator.dev/v1alpha1", "kind": "SubjectRightsPolicy", "metadata": {"name": "default"},
         "spec": {"regime": "GDPR", "timeZone": "Europe/Berlin", "delivery": {"volume": {"claimName": "archives"}}, "sealTo": [keys.public()],
                  "limits": [{"right": "Access", "max": 1, "window": "PT1H"}], "hashKeySecretRef": {"name": "hash-key", "key": "key"}}}));
+    open_volume(&place);
     place
 }
 
@@ -80,8 +81,22 @@ fn confirm_and_approve(place: &Place, name: &str) {
     handle(place, name, &json!({"identity": identity, "approvedOn": "2026-11-21"}));
 }
 
-/// The request when it is in a phase. The volume of a kind cluster is opened for the worker's user on the way: its
-/// provisioner makes folders for root only, and no kubelet changes the owner of a host's folder.
+/// Opens the volume for the worker's user: the provisioner of a kind cluster makes folders for root only, when the first
+/// pod asks for one, and no kubelet changes the owner of a host's folder.
+fn open_volume(place: &Place) {
+    place.apply(&json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "first"}, "spec": {"restartPolicy": "Never",
+        "containers": [{"name": "first", "image": "privacy-operator.dev/privacy-operator:0.1.0", "imagePullPolicy": "Never",
+                        "args": ["crds"], "volumeMounts": [{"name": "archives", "mountPath": "/archives"}]}],
+        "volumes": [{"name": "archives", "persistentVolumeClaim": {"claimName": "archives"}}]}}));
+    wait_for(
+        "the volume to be there",
+        || place.kubectl(&["get", "pods,pvc"]),
+        || (place.get("pod", "first")?["status"]["phase"] == "Succeeded").then_some(()),
+    );
+    on_node(&["chmod", "0777", &folder(place).unwrap()]);
+}
+
+/// The request when it is in a phase.
 fn wait_phase(place: &Place, name: &str, phase: &str) -> Value {
     wait_for(
         &format!("request {name} to be {phase}"),
@@ -91,9 +106,6 @@ fn wait_phase(place: &Place, name: &str, phase: &str) -> Value {
                 .map_or_else(String::new, |request| request["status"].to_string())
         },
         || {
-            if let Some(folder) = folder(place) {
-                on_node(&["chmod", "0777", &folder]);
-            }
             place
                 .get("xr", name)
                 .filter(|request| request["status"]["phase"] == phase)

@@ -73,7 +73,7 @@ fn what_a_record_claims_is_seen_and_what_changes_is_noticed() {
     let _guard = together();
     let place = Place::new("records", SCHEMA);
     let (source, notice, activity) = (source(&place), notice(&place), activity(&place));
-    let rules = json!([{"name": "age", "dataset": "logs", "keepWhile": [{"name": "week", "from": "at", "for": "P7D"}], "then": {"delete": {}}}]);
+    let rules = json!([{"name": "age", "dataset": "logs", "within": "P1D", "keepWhile": [{"name": "week", "from": "at", "for": "P7D"}], "then": {"delete": {}}}]);
     let policy = place.policy("logs", "Observe", &rules);
     place.grant(&[&source, &policy, &activity]);
     for object in [&notice, &activity, &source, &policy] {

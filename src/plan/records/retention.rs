@@ -253,10 +253,16 @@ fn of_reference(reference: &RuleReference, rule: Option<&Found<'_>>) -> Observed
                 ),
             )
         }
-        _ => Observed::unknown(
-            kept.filter(|kept| kept.status == "Unknown")
-                .map_or(conditions::NO_RUN_YET, |kept| kept.reason.as_str()),
-            format!("no run of {} has judged {name} yet", reference.policy),
-        ),
+        _ => {
+            let reason = kept
+                .filter(|kept| kept.status == "Unknown")
+                .map_or(conditions::NO_RUN_YET, |kept| kept.reason.as_str());
+            let message = if reason == conditions::BACKLOG_REMAINING {
+                format!("{name} has due rows left, and none of them is known to be late")
+            } else {
+                format!("no run of {} has judged {name} yet", reference.policy)
+            };
+            Observed::unknown(reason, message)
+        }
     }
 }
