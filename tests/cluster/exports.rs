@@ -85,7 +85,8 @@ fn confirm_and_approve(place: &Place, name: &str) {
 /// pod asks for one, and no kubelet changes the owner of a host's folder.
 fn open_volume(place: &Place) {
     place.apply(&json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "first"}, "spec": {"restartPolicy": "Never",
-        "containers": [{"name": "first", "image": "privacy-operator.dev/privacy-operator:0.1.0", "imagePullPolicy": "Never",
+        "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [{"name": "first", "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}, "image": "privacy-operator.dev/privacy-operator:0.1.0", "imagePullPolicy": "Never",
                         "args": ["crds"], "volumeMounts": [{"name": "archives", "mountPath": "/archives"}]}],
         "volumes": [{"name": "archives", "persistentVolumeClaim": {"claimName": "archives"}}]}}));
     wait_for(
