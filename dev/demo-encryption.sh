@@ -40,7 +40,7 @@ metadata: {name: cluster}
 spec: {mode: Apply, escrow: $escrow, rotation: {request: "demo $(date -u +%FT%TZ)"}}
 YAML
 say "The rotation, step by step (API servers look for a new file once a minute):"
-last= end=$((SECONDS + 600))
+last="" end=$((SECONDS + 600))
 # The request above must have been seen before the end counts.
 wait_until 60 test "$(status '{.metadata.generation}')" || true
 until is_settled && [ "$(status '{.status.observedGeneration}')" = "$(status '{.metadata.generation}')" ]; do
