@@ -42,7 +42,6 @@ YAML
 say "The rotation, step by step (API servers look for a new file once a minute):"
 last="" end=$((SECONDS + 600))
 # The request above must have been seen before the end counts.
-wait_until 60 test "$(status '{.metadata.generation}')" || true
 until is_settled && [ "$(status '{.status.observedGeneration}')" = "$(status '{.metadata.generation}')" ]; do
   [ $SECONDS -lt $end ] || die "it does not settle: $(status '{.status.nextAction}')"
   now=$(status '{.status.step}: {.status.nextAction}')
