@@ -88,7 +88,7 @@ deny: ## licences, duplicates and sources of dependencies; known vulnerabilities
 audit: ## as deny; fails when the database of known vulnerabilities cannot be reached
 	@dev/deny.sh audit
 
-.PHONY: demo demo-encryption install bench-sweep bench-encryption clean
+.PHONY: demo demo-encryption install bench-sweep bench-encryption bench-operator clean
 demo: ## the example from nothing: cluster, database, chart, Observe, Enforce, and what went
 	@dev/demo.sh
 
@@ -104,6 +104,10 @@ bench-sweep: ## ratios of a sweep over 5 million rows against a plain DELETE
 bench-encryption: ## re-encryption of 2,100 Secrets against kubectl get | kubectl replace
 	servers=$$(dev/encryption/servers.sh) && eval "$$servers" && \
 	  cargo test $(CARGO_FLAGS) --test encryption -- --ignored --nocapture two_thousand_small
+
+bench-operator: ## the operator's memory with 1,000 policies
+	servers=$$(dev/encryption/servers.sh) && eval "$$servers" && \
+	  cargo test $(CARGO_FLAGS) --test encryption -- --ignored --nocapture a_thousand_policies
 
 clean: ## delete what was built here (the cluster stays: make cluster-down)
 	cargo clean

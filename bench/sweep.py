@@ -82,12 +82,25 @@ class Server:
         return subprocess.run(command, input=text, check=True, capture_output=True, text=True).stdout.strip()
 
     def backend_seconds(self):
-        """CPU of all client sessions that have ended."""
+        """CPU of all client sessions that have ended, and have been seen to end by the server."""
         while self.sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()") != "0":
+            time.sleep(0.02)
+        while any("postgres: postgres " in name for name in self.children()):
             time.sleep(0.02)
         with open(f"/proc/{self.postmaster}/stat", encoding="utf-8") as file:
             fields = file.read().rsplit(")", 1)[1].split()
         return (int(fields[13]) + int(fields[14])) / TICK
+
+    def children(self):
+        """What the server's processes call themselves."""
+        with open(f"/proc/{self.postmaster}/task/{self.postmaster}/children", encoding="utf-8") as file:
+            for pid in file.read().split():
+                try:
+                    with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as title:
+                        # A process that has ended and was not waited for yet has no title any more.
+                        yield title.read() or "postgres: postgres "
+                except FileNotFoundError:
+                    pass
 
     def stop(self):
         subprocess.run([f"{self.binaries}/pg_ctl", "-D", self.data, "-s", "-m", "immediate", "stop"], check=False, cwd="/", **self.user)

@@ -23,7 +23,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What every session is pinned to. `search_path`: a planted operator or function is never found. `row_security`: rows
 /// that a policy hides become an error. `enable_seqscan`, `jit`: batches keep to their window even when the statistics are
-/// stale. `standard_conforming_strings`: our literals mean what they say. `client_min_messages`: what code of the tables'
+/// stale. `max_parallel_workers_per_gather`: no more than one core is taken from everybody else. `standard_conforming_strings`: our literals mean what they say. `client_min_messages`: what code of the tables'
 /// owners says is not even sent. `tcp_keepalives`: the locks of a worker whose node is gone end within two minutes.
 pub const SESSION_SETTINGS: &[(&str, &str)] = &[
     ("search_path", "pg_catalog,pg_temp"),
@@ -40,6 +40,7 @@ pub const SESSION_SETTINGS: &[(&str, &str)] = &[
     ("client_min_messages", "error"),
     ("enable_seqscan", "off"),
     ("jit", "off"),
+    ("max_parallel_workers_per_gather", "0"),
     ("plan_cache_mode", "force_custom_plan"),
     ("default_transaction_isolation", "read committed"),
 ];

@@ -72,6 +72,8 @@ pub struct Anchor {
     pub correlation: Option<f64>,
     /// The ground is the rule's only one: NULLs and oddities can be counted along the index as well.
     pub alone: bool,
+    /// Values so many rows apart, found while the due rows were counted: see [`super::marks`].
+    pub marks: Vec<String>,
 }
 
 impl Judge<'_> {
@@ -484,9 +486,40 @@ impl Judge<'_> {
                 last,
                 correlation: time.column().correlation,
                 alone: self.rule.grounds.len() == 1,
+                marks: Vec::new(),
             }));
         }
         Ok(None)
+    }
+
+    /// Where exactly the rows up to some value of the anchor are due, and others are not: the last overdue value, where
+    /// there is any, and the last due one.
+    pub fn range(&self, anchor: &Anchor) -> Result<Option<(Option<String>, String)>, Problem> {
+        let ([ground], Action::Delete) = (&self.rule.grounds[..], &self.rule.action) else {
+            return Ok(None);
+        };
+        if !(anchor.alone && self.rule.rows.is_empty() && self.table.references.is_empty())
+            || self.protectors().next().is_some()
+        {
+            return Ok(None);
+        }
+        let time = TimeColumn::new(
+            self.table,
+            self.rule,
+            &anchor.column,
+            &ground_field(self.rule, ground, "from"),
+        )?
+        .starting(ground.starts_at, &self.clock.zone);
+        let ranges = |horizon| {
+            let intervals = self.due_intervals(self.rule, ground, horizon)?;
+            Ok(time.ranges(&intervals, start_date_as(ground)))
+        };
+        let (overdue, due) = (ranges(Horizon::Overdue)?, ranges(Horizon::Due)?);
+        Ok(match (&overdue[..], &due[..]) {
+            ([], [(None, last)]) => Some((None, last.clone())),
+            ([(None, late)], [(None, last)]) => Some((Some(late.clone()), last.clone())),
+            _ => None,
+        })
     }
 
     /// A column of the table, or why not.

@@ -13,6 +13,7 @@ mod judge;
 mod ledger;
 mod limits;
 mod literals;
+mod marks;
 mod pace;
 pub mod progress;
 mod run;

@@ -440,10 +440,10 @@ async fn count_rule(
     mode: Mode,
 ) -> Result<(survey::Counts, Option<Anchor>, Option<AccessPath>), Fault> {
     literals::check(&session.client, judge).await?;
-    let anchor = judge.anchor()?;
-    let counts = match &anchor {
+    let mut anchor = judge.anchor()?;
+    let counts = match &mut anchor {
         Some(anchor) if anchor.alone && mode == Mode::Enforce => {
-            survey::along_index(&session.client, judge, anchor).await?
+            survey::along_index(&session.client, judge, anchor, guard).await?
         }
         _ => survey::all(&session.client, judge, guard).await?,
     };

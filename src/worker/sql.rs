@@ -1,8 +1,10 @@
 //! Statements under construction: text, and values that are only ever bound.
 
-use tokio_postgres::types::{ToSql, Type};
+use bytes::BytesMut;
+use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 
-/// A bound value.
+/// A bound value, sent as text: the server reads it once, by the input function of the type that the statement casts it
+/// to. A text that the statement itself converts would be read again for every row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parameter {
     /// One text.
@@ -72,15 +74,49 @@ impl Sql {
         Ok(())
     }
 
-    /// Values and their types, as the driver takes them.
+    /// Values and their types, as the driver takes them: the casts tell the server the types.
     #[must_use]
     pub fn values(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
         self.parameters
             .iter()
-            .map(|parameter| match parameter {
-                Parameter::Text(value) => (value as &(dyn ToSql + Sync), Type::TEXT),
-                Parameter::Texts(values) => (values as &(dyn ToSql + Sync), Type::TEXT_ARRAY),
-            })
+            .map(|parameter| (parameter as &(dyn ToSql + Sync), Type::UNKNOWN))
             .collect()
+    }
+}
+
+impl ToSql for Parameter {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Self::Text(text) => out.extend_from_slice(text.as_bytes()),
+            Self::Texts(texts) => out.extend_from_slice(array(texts).as_bytes()),
+        }
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Text
+    }
+
+    to_sql_checked!();
+}
+
+/// An array literal; every element is quoted, so that none is read as NULL or as a part of the array.
+fn array(texts: &[String]) -> String {
+    let quoted = |text: &String| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+    format!("{{{}}}", texts.iter().map(quoted).collect::<Vec<_>>().join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::array;
+
+    #[test]
+    fn every_element_of_an_array_is_itself() {
+        let texts = ["NULL", "a,b", "{}", r#"say "no""#, r"back\slash", ""].map(str::to_owned);
+        assert_eq!(array(&texts), r#"{"NULL","a,b","{}","say \"no\"","back\\slash",""}"#);
     }
 }

@@ -9,6 +9,7 @@ use tokio_postgres::{Client, Row};
 
 use super::guard::Guard;
 use super::judge::{Anchor, Horizon, Judge, row};
+use super::marks::Walk;
 use super::sql::{Parameter, Sql};
 use super::sweep::Fault;
 use super::time_column::TimeColumn;
@@ -112,24 +113,16 @@ pub async fn all(client: &Client, judge: &Judge<'_>, guard: &Guard) -> Result<Co
 
 /// Counts along the index of the only ground: due rows lie before the anchor's last value, and NULLs, infinities and
 /// starts in the future at the ends of the index.
-pub async fn along_index(client: &Client, judge: &Judge<'_>, anchor: &Anchor) -> Result<Counts, Fault> {
+pub async fn along_index(
+    client: &Client,
+    judge: &Judge<'_>,
+    anchor: &mut Anchor,
+    guard: &Guard,
+) -> Result<Counts, Fault> {
     let column = row(&anchor.column);
     let table = judge.table.name.quoted();
     let cast = &judge.column(&anchor.column, "")?.cast;
     let fault = |error: tokio_postgres::Error| Fault::of(&error, judge);
-
-    let mut due = Sql::new("SELECT count(*) FILTER (WHERE ");
-    judge.due(&mut due, Horizon::Due)?;
-    due.push("), count(*) FILTER (WHERE ");
-    judge.due(&mut due, Horizon::Overdue)?;
-    due.push(" AND ");
-    judge.due(&mut due, Horizon::Due)?;
-    due.push(&format!("), (min({column}) FILTER (WHERE "));
-    kept(judge, &mut due)?;
-    due.push(&format!(
-        "))::text FROM {table} AS t WHERE {column} > '-infinity' AND {column} <= "
-    ));
-    due.bind_as(anchor.last.clone(), cast);
 
     let mut odd = Sql::new("SELECT count(*) FILTER (WHERE ");
     judge.without_start_event(&mut odd)?;
@@ -156,7 +149,10 @@ pub async fn along_index(client: &Client, judge: &Judge<'_>, anchor: &Anchor) ->
     judge.covered(&mut younger)?;
 
     timeout(client, COUNT_TIMEOUT).await.map_err(fault)?;
-    let due = client.query_typed_one(&due.text, &due.values()).await.map_err(fault)?;
+    let found = match judge.range(anchor)? {
+        Some(range) => walk(client, judge, anchor, guard, range).await?,
+        None => in_range(client, judge, anchor, cast).await?,
+    };
     let odd = client.query_typed_one(&odd.text, &odd.values()).await.map_err(fault)?;
     let oldest = client
         .query_typed_one(&oldest.text, &oldest.values())
@@ -167,28 +163,83 @@ pub async fn along_index(client: &Client, judge: &Judge<'_>, anchor: &Anchor) ->
         .await
         .map_err(fault)?;
     timeout(client, "5s").await.map_err(fault)?;
-    let start = |row: &Row, index: usize| {
-        let text: Option<String> = row.get(index);
-        text.and_then(|text| judge.oldest().ok()??.read(&text))
-    };
-
     let mut counts = Counts {
         total: None,
         report: RuleReport {
-            due: due.get(0),
-            overdue: due.get(1),
+            due: found.due,
+            overdue: found.overdue,
             without_start_event: odd.get(0),
             undetermined: odd.get(1),
             ..RuleReport::default()
         },
-        oldest: start(&oldest, 0),
-        oldest_kept: earlier(start(&due, 2), start(&younger, 0)),
+        oldest: start(judge, &oldest, 0),
+        oldest_kept: earlier(found.oldest_kept, start(judge, &younger, 0)),
     };
     if !judge.table.references.is_empty() {
         counts.report.kept_by_dependent = kept_by_dependent(client, judge, anchor, cast).await? - counts.report.due;
     }
     finish(&mut counts, judge);
     Ok(counts)
+}
+
+/// What lies in the anchor's range.
+struct InRange {
+    due: i64,
+    overdue: i64,
+    oldest_kept: Option<Timestamp>,
+}
+
+/// Every row of the range is due.
+async fn walk(
+    client: &Client,
+    judge: &Judge<'_>,
+    anchor: &mut Anchor,
+    guard: &Guard,
+    (late, last): (Option<String>, String),
+) -> Result<InRange, Fault> {
+    let mut walk = Walk::new(client, judge, anchor, guard).await?;
+    let overdue = match late {
+        Some(late) => walk.to(&late).await?,
+        None => 0,
+    };
+    let due = overdue + walk.to(&last).await?;
+    anchor.marks = walk.marks;
+    Ok(InRange {
+        due,
+        overdue,
+        oldest_kept: None,
+    })
+}
+
+/// Every row of the range is asked.
+async fn in_range(client: &Client, judge: &Judge<'_>, anchor: &Anchor, cast: &str) -> Result<InRange, Fault> {
+    let column = row(&anchor.column);
+    let mut sql = Sql::new("SELECT count(*) FILTER (WHERE ");
+    judge.due(&mut sql, Horizon::Due)?;
+    sql.push("), count(*) FILTER (WHERE ");
+    judge.due(&mut sql, Horizon::Overdue)?;
+    sql.push(" AND ");
+    judge.due(&mut sql, Horizon::Due)?;
+    sql.push(&format!("), (min({column}) FILTER (WHERE "));
+    kept(judge, &mut sql)?;
+    sql.push(&format!(
+        "))::text FROM {} AS t WHERE {column} > '-infinity' AND {column} <= ",
+        judge.table.name.quoted()
+    ));
+    sql.bind_as(anchor.last.clone(), cast);
+    let found = client.query_typed_one(&sql.text, &sql.values()).await;
+    let found = found.map_err(|error| Fault::of(&error, judge))?;
+    Ok(InRange {
+        due: found.get(0),
+        overdue: found.get(1),
+        oldest_kept: start(judge, &found, 2),
+    })
+}
+
+/// A start event that the server found.
+fn start(judge: &Judge<'_>, row: &Row, index: usize) -> Option<Timestamp> {
+    let text: Option<String> = row.get(index);
+    judge.oldest().ok()??.read(&text?)
 }
 
 async fn kept_by_dependent(client: &Client, judge: &Judge<'_>, anchor: &Anchor, cast: &str) -> Result<i64, Fault> {

@@ -4,20 +4,22 @@
 use std::time::{Duration, Instant};
 
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Statement};
 
 use super::connection::StoreError;
 use super::disposal;
 use super::durable::Durable;
 use super::guard::Guard;
-use super::judge::{Anchor, Judge, row};
+use super::judge::{Anchor, Judge};
 use super::pace::Pace;
 use super::progress::Progress;
 use super::sql::{Parameter, Sql};
 use super::survey;
-use super::window::{Place, Window, pages};
+use super::window::{Window, pages};
 use crate::contract::{Action, Problem, Reason};
+
+mod along_index;
 
 /// Rows of the first batch along an index, and of the smallest on a busy machine.
 const FIRST_ROWS: u64 = 500;
@@ -127,8 +129,19 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Disposes of every due row of the table: along the anchor's index, else page by page.
+    /// Disposes of every due row of the table: along the anchor's index, else page by page. One plan serves all batches:
+    /// to make one for each, the server would look for the ends of the index among the rows that have just gone.
     pub async fn run(&mut self, anchor: Option<&Anchor>) -> Result<(), Fault> {
+        self.setting("plan_cache_mode", "force_generic_plan").await?;
+        let swept = self.all_batches(anchor).await;
+        let usual = self.setting("plan_cache_mode", "force_custom_plan").await;
+        swept.and(usual)?;
+        self.lock_timeout(false).await?;
+        let durable = self.durable.wait(self.client, self.affected).await;
+        durable.map_err(|error| Fault::of(&error, self.judge))
+    }
+
+    async fn all_batches(&mut self, anchor: Option<&Anchor>) -> Result<(), Fault> {
         let mut pages = self.by_page(disposal::statement(self.judge)?).await?;
         if let Some(anchor) = anchor {
             self.along_index(anchor, &mut pages).await?;
@@ -145,9 +158,7 @@ impl<'a> Sweep<'a> {
                 self.windows(&mut pages, window).await?;
             }
         }
-        self.lock_timeout(false).await?;
-        let durable = self.durable.wait(self.client, self.affected).await;
-        durable.map_err(|error| Fault::of(&error, self.judge))
+        Ok(())
     }
 
     /// Completes a statement with a window of pages.
@@ -203,132 +214,9 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Disposes of every due row along an index. `lo` only ever grows within a run; every run begins at the left end, so
-    /// that rows which arrive late with an old start are not missed.
-    async fn along_index(&mut self, anchor: &Anchor, by_page: &mut ByPage) -> Result<(), Fault> {
-        let cast = self.judge.column(&anchor.column, "")?.cast.clone();
-        let column = row(&anchor.column);
-        let table = self.judge.table.name.quoted();
-        let mut sql = disposal::statement(self.judge)?;
-        sql.push(&format!(" AND {column} > "));
-        sql.bind_as(String::new(), &cast);
-        sql.push(&format!(" AND {column} <= "));
-        sql.bind_as(String::new(), &cast);
-        let statement = self.prepare(&sql).await?;
-        // The first value, the value so many rows on, and the last value before that one.
-        let range = format!("FROM {table} AS t WHERE {column} > $1::{cast} AND {column}");
-        let probe = format!(
-            "SELECT (SELECT {column} {range} <= $2::{cast} ORDER BY {column} LIMIT 1)::text, n.v::text, \
-                    (SELECT {column} {range} < n.v ORDER BY {column} DESC LIMIT 1)::text \
-               FROM (SELECT (SELECT {column} {range} <= $2::{cast} ORDER BY {column} OFFSET $3 LIMIT 1) AS v) AS n"
-        );
-        let probe = self
-            .client
-            .prepare_typed(&probe, &[Type::TEXT, Type::TEXT, Type::INT8])
-            .await
-            .map_err(|error| Fault::of(&error, self.judge))?;
-
-        let mut pace = Pace::new(FIRST_ROWS, LARGEST_ROWS);
-        let mut lo = "-infinity".to_owned();
-        loop {
-            let skip = i64::try_from(pace.size() - 1).unwrap_or(i64::MAX);
-            let found = self
-                .client
-                .query_one(&probe, &[&lo, &anchor.last, &skip])
-                .await
-                .map_err(|error| Fault::of(&error, self.judge))?;
-            let text = |index: usize| found.get::<_, Option<String>>(index);
-            let Some(first) = text(0) else {
-                return Ok(());
-            };
-            let everything = text(1).is_none();
-            let hi = match text(2) {
-                _ if everything => anchor.last.clone(),
-                // The value so many rows on may have more rows: it begins the next batch.
-                Some(before) => before,
-                None => {
-                    self.ties(anchor, &cast, &first).await?;
-                    lo = first;
-                    continue;
-                }
-            };
-            let end = sql.parameters.len() - 1;
-            sql.parameters[end - 1] = Parameter::Text(lo.clone());
-            sql.parameters[end] = Parameter::Text(hi.clone());
-            match self.batch(&statement, &sql, false).await? {
-                Batch::Done(elapsed) => {
-                    lo = hi;
-                    if everything {
-                        return Ok(());
-                    }
-                    self.rest(pace.took(elapsed)).await;
-                }
-                Batch::TooLarge if pace.size() > FIRST_ROWS => pace.shrink(FIRST_ROWS),
-                Batch::TooLarge => {
-                    for window in self.pages_between(anchor, &cast, &lo, &hi).await? {
-                        self.windows(by_page, window).await?;
-                    }
-                    lo = hi;
-                    if everything {
-                        return Ok(());
-                    }
-                }
-                Batch::Again => {}
-            }
-        }
-    }
-
-    /// Rows of one start event that do not fit into a batch: by tuple identifiers, from the first to the last of them.
-    async fn ties(&mut self, anchor: &Anchor, cast: &str, value: &str) -> Result<(), Fault> {
-        let column = row(&anchor.column);
-        let range = format!(
-            "SELECT min(t.ctid)::text, max(t.ctid)::text FROM {} AS t WHERE {column} = $1::{cast}",
-            self.judge.table.name.quoted()
-        );
-        let found = self
-            .client
-            .query_typed_one(&range, &[(&value, Type::TEXT)])
-            .await
-            .map_err(|error| Fault::of(&error, self.judge))?;
-        let tuple = |index: usize| found.get::<_, Option<String>>(index).and_then(|tid| Place::of(&tid));
-        let (Some(from), Some(last)) = (tuple(0), tuple(1)) else {
-            return Ok(());
-        };
-        let mut sql = disposal::statement(self.judge)?;
-        sql.push(&format!(" AND {column} = "));
-        sql.bind_as(value, cast);
-        let mut by_page = self.by_page(sql).await?;
-        let whole = Window { from, to: last.next() };
-        self.windows(&mut by_page, whole).await
-    }
-
-    /// The pages on which the rows of a batch lie: among them are rows that other sessions lock.
-    async fn pages_between(&self, anchor: &Anchor, cast: &str, lo: &str, hi: &str) -> Result<Vec<Window>, Fault> {
-        let column = row(&anchor.column);
-        let sql = format!(
-            "SELECT DISTINCT split_part(ltrim(t.ctid::text, '('), ',', 1)::int8 FROM {} AS t \
-              WHERE {column} > $1::{cast} AND {column} <= $2::{cast} ORDER BY 1",
-            self.judge.table.name.quoted()
-        );
-        let found = self
-            .client
-            .query_typed(&sql, &[(&lo, Type::TEXT), (&hi, Type::TEXT)])
-            .await
-            .map_err(|error| Fault::of(&error, self.judge))?;
-        let page = |row: &tokio_postgres::Row| u64::try_from(row.get::<_, i64>(0)).unwrap_or_default();
-        Ok(found
-            .iter()
-            .map(|row| Window {
-                from: Place::page(page(row)),
-                to: Place::page(page(row) + 1),
-            })
-            .collect())
-    }
-
     async fn prepare(&self, sql: &Sql) -> Result<Statement, Fault> {
-        let types: Vec<Type> = sql.values().into_iter().map(|(_, kind)| kind).collect();
         self.client
-            .prepare_typed(&sql.text, &types)
+            .prepare(&sql.text)
             .await
             .map_err(|error| Fault::of(&error, self.judge))
     }
@@ -395,12 +283,19 @@ impl<'a> Sweep<'a> {
     async fn lock_timeout(&mut self, searching: bool) -> Result<(), Fault> {
         if self.searching != searching {
             let value = if searching { SEARCH_LOCK_TIMEOUT } else { LOCK_TIMEOUT };
-            let sql = "SELECT set_config('lock_timeout', $1, false)";
-            let set = self.client.query_typed_one(sql, &[(&value, Type::TEXT)]).await;
-            set.map_err(|error| Fault::of(&error, self.judge))?;
+            self.setting("lock_timeout", value).await?;
             self.searching = searching;
         }
         Ok(())
+    }
+
+    async fn setting(&self, name: &str, value: &str) -> Result<(), Fault> {
+        let values: [(&(dyn ToSql + Sync), Type); 2] = [(&name, Type::TEXT), (&value, Type::TEXT)];
+        let set = self
+            .client
+            .query_typed_one("SELECT set_config($1, $2, false)", &values)
+            .await;
+        set.map(|_| ()).map_err(|error| Fault::of(&error, self.judge))
     }
 
     async fn rest(&self, duration: Duration) {

@@ -78,8 +78,9 @@ impl<'a> TimeColumn<'a> {
         self.ranges(intervals, date_as).pop().map(|(_, last)| last)
     }
 
-    /// The intervals as literals of the column's type.
-    fn ranges(&self, intervals: &[Interval], date_as: DateAs) -> Vec<(Option<String>, String)> {
+    /// The intervals as literals of the column's type. Without a first value a range begins after `-infinity`.
+    #[must_use]
+    pub fn ranges(&self, intervals: &[Interval], date_as: DateAs) -> Vec<(Option<String>, String)> {
         let literal = |at: due::Micros| match self.column.kind {
             Kind::LocalTime => due::instant(at).map(|at| TimeZone::UTC.to_datetime(at).to_string()),
             _ => due::instant(at).map(|at| at.to_string()),

@@ -14,6 +14,7 @@ mod bad_input;
 mod measure;
 mod readers;
 mod rotations;
+mod scale;
 mod world;
 
 #[path = "../support/mod.rs"]

@@ -87,7 +87,7 @@ async fn pass(cluster: &Cluster, id: &str, step: &str) -> Value {
     .await
 }
 
-fn peak_megabytes(id: u32) -> f64 {
+pub fn peak_megabytes(id: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0

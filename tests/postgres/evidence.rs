@@ -70,6 +70,40 @@ async fn a_run_over_a_limit_writes_nothing_at_all() {
     }
 }
 
+/// The count along an index takes long steps; values that repeat lie on both sides of their ends.
+#[tokio::test]
+async fn the_count_before_the_first_write_is_exact_whatever_values_repeat() {
+    for repeated in [
+        "i",
+        "i / 3",
+        "i / 3999 * 3999",
+        "least(i, 5000)",
+        "greatest(i, 9000)",
+        "0",
+    ] {
+        let schema = format!(
+            "CREATE TABLE t (id int, at timestamptz);
+             INSERT INTO t SELECT i, timestamptz '2001-01-01' + {repeated} * interval '1 second' FROM generate_series(1, 12345) i;
+             INSERT INTO t SELECT 20000 + i, now() FROM generate_series(1, 100) i;
+             INSERT INTO t VALUES (30001, NULL), (30002, '-infinity'), (30003, 'infinity');
+             CREATE INDEX ON t (at); ANALYZE t;"
+        );
+        let mut trial = trial(&schema).await.rules(&[age()]);
+        for (most, result) in [(12_344, RunResult::Halted), (12_345, RunResult::Done)] {
+            trial.plan.limits =
+                serde_json::from_value(json!({"maxRows": most, "maxPercent": 100, "percentFrom": 0})).unwrap();
+            let report = trial.run().await;
+            assert_eq!(report.result, result, "{repeated}: {report:?}");
+            assert_eq!(
+                format!("{:?}", report.rules[0].access_path),
+                "Some(Index)",
+                "{repeated}"
+            );
+        }
+        assert_eq!(trial.ids().await.len(), 103, "{repeated}");
+    }
+}
+
 #[tokio::test]
 async fn a_run_within_its_limits_or_its_approval_goes_on() {
     let tomorrow = Timestamp::now()
