@@ -1,6 +1,7 @@
 //! Arguments -> settings -> one of the programs.
 
 mod agent;
+mod check;
 mod discover;
 mod files;
 mod grants;
@@ -43,6 +44,8 @@ enum Program {
     Recover(recover::Arguments),
     /// Print a first `DataSource` and policy from the catalogue of a live database.
     Discover(discover::Arguments),
+    /// Judge objects of files, without a cluster and without a store.
+    Check(check::Arguments),
     /// Run a policy of files against its store, without a cluster.
     Run(run::Arguments),
     /// Print the SQL of exactly the role that the policies in the files need.
@@ -62,6 +65,7 @@ pub fn main() -> ExitCode {
         Program::Migrate(arguments) => migrate::run(&arguments),
         Program::Recover(arguments) => recover::run(&arguments),
         Program::Discover(arguments) => discover::run(arguments),
+        Program::Check(arguments) => check::run(&arguments),
         Program::Run(arguments) => run::run(&arguments, crate::clock::now),
         Program::Grants(arguments) => grants::run(&arguments),
         Program::Register(arguments) => register::run(&arguments),

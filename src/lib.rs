@@ -1,6 +1,7 @@
 //! privacy-operator: a Kubernetes operator that keeps a platform's privacy promises.
 pub mod agent;
 pub mod api;
+pub mod check;
 pub mod cli;
 mod clock;
 pub mod contract;

@@ -25,6 +25,15 @@ pub enum FileError {
 /// Reads every object of the files; `-` is standard input.
 pub fn read_manifests(files: &[PathBuf]) -> Result<Manifests, FileError> {
     let mut manifests = Manifests::default();
+    for (file, text) in read_texts(files)? {
+        manifests.add(&file, &text)?;
+    }
+    Ok(manifests)
+}
+
+/// Reads the texts of the files, each with its name; `-` is standard input.
+pub fn read_texts(files: &[PathBuf]) -> Result<Vec<(String, String)>, FileError> {
+    let mut texts = Vec::new();
     for path in files {
         let file = path.display().to_string();
         let text = if file == "-" {
@@ -36,9 +45,9 @@ pub fn read_manifests(files: &[PathBuf]) -> Result<Manifests, FileError> {
             file: file.clone(),
             source,
         })?;
-        manifests.add(&file, &text)?;
+        texts.push((file, text));
     }
-    Ok(manifests)
+    Ok(texts)
 }
 
 /// The password of the file, else of the variable PGPASSWORD. Editors end a file with a line break, which is no part of

@@ -47,6 +47,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/domain", IMPURE),
     ("src/plan", IMPURE),
     ("src/register", IMPURE),
+    ("src/check", IMPURE),
     ("src/encryption", IMPURE),
     (
         "src/agent",

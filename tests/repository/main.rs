@@ -10,6 +10,7 @@
 
 mod architecture;
 mod documents;
+mod examples;
 mod generated;
 mod imports;
 mod records;
