@@ -1,7 +1,7 @@
 # Targets for the development cluster; included by the Makefile.
 # State is in .dev (or $DEV_STATE), what is costly in ~/.cache/privacy-operator.
 
-.PHONY: cluster-up cluster-down tools s3-server image load-image postgres-image
+.PHONY: cluster-up cluster-down tools s3-server image load-image postgres-image s3-image
 
 cluster-up: ## create or repair the development cluster (CLUSTER=current: use kubectl's current context)
 	@dev/cluster/up.sh
@@ -24,3 +24,6 @@ load-image: ## load the operator's image into the development cluster
 
 postgres-image: ## a PostgreSQL image from Debian's packages, loaded into the development cluster
 	@dev/postgres/image.sh
+
+s3-image: ## an image of the S3 server, loaded into the development cluster
+	@dev/s3/image.sh

@@ -6,6 +6,8 @@ set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 # shellcheck source=dev/lib.sh
 . "$here/../lib.sh"
+# shellcheck source=dev/certificates.sh
+. "$here/../certificates.sh"
 [ $# = 2 ] || die "usage: deploy.sh NAMESPACE NAME"
 namespace=$1 name=$2
 image=${POSTGRES_IMAGE:-privacy-operator.dev/postgres:15}
@@ -19,25 +21,8 @@ done
 k() { kubectl --namespace "$namespace" "$@"; }
 exists() { k get "$1" "$2" >/dev/null 2>&1; }
 
-# A CA of its own whose key is thrown away, and the server's certificate.
-make_certificates() {
-  local dns
-  dir=$(mktemp -d)
-  trap 'rm -rf "$dir"' EXIT
-  dns=DNS:$name,DNS:$name.$namespace,DNS:$name.$namespace.svc,DNS:$name.$namespace.svc.cluster.local,DNS:localhost
-  openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj "/CN=$name test CA" -keyout "$dir/ca.key" \
-    -out "$dir/ca.crt" -addext "keyUsage=critical,keyCertSign,cRLSign" 2>/dev/null
-  openssl req -newkey rsa:2048 -nodes -subj "/CN=$name" -keyout "$dir/tls.key" -out "$dir/tls.csr" 2>/dev/null
-  openssl x509 -req -in "$dir/tls.csr" -CA "$dir/ca.crt" -CAkey "$dir/ca.key" -CAcreateserial -days 3650 \
-    -out "$dir/tls.crt" 2>/dev/null -extfile <(printf '%s\n' "subjectAltName=$dns" basicConstraints=critical,CA:FALSE \
-      keyUsage=critical,digitalSignature,keyEncipherment extendedKeyUsage=serverAuth)
-  k delete secret "$name-ca" "$name-tls" --ignore-not-found >/dev/null
-  k create secret generic "$name-ca" --from-file="$dir/ca.crt" >/dev/null
-  k create secret generic "$name-tls" --from-file="$dir/ca.crt" --from-file="$dir/tls.crt" --from-file="$dir/tls.key" >/dev/null
-}
-
 exists namespace "$namespace" || kubectl create namespace "$namespace" >/dev/null
-{ exists secret "$name-ca" && exists secret "$name-tls"; } || make_certificates
+{ exists secret "$name-ca" && exists secret "$name-tls"; } || server_certificate "$namespace" "$name"
 exists secret "$name-admin" ||
   k create secret generic "$name-admin" --from-literal=username=postgres --from-literal=password="$(openssl rand -hex 16)" >/dev/null
 

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::api::{DataRetentionPolicy, DataSource, GROUP, PrivacyNotice, ProcessingActivity, VERSION};
+use crate::api::{
+    DataRetentionPolicy, DataSource, GROUP, PrivacyNotice, ProcessingActivity, SubjectRightsPolicy, VERSION,
+};
 
 /// Why a file cannot be read as objects.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +92,8 @@ pub struct Manifests {
     pub activities: Vec<Located<ProcessingActivity>>,
     /// Each `PrivacyNotice`.
     pub notices: Vec<Located<PrivacyNotice>>,
+    /// Each `SubjectRightsPolicy`.
+    pub rights: Vec<Located<SubjectRightsPolicy>>,
     /// Objects of other kinds, a remark each.
     pub ignored: Vec<String>,
 }
@@ -115,6 +119,7 @@ struct Document {
     policy: Parsed<DataRetentionPolicy>,
     activity: Parsed<ProcessingActivity>,
     notice: Parsed<PrivacyNotice>,
+    rights: Parsed<SubjectRightsPolicy>,
 }
 
 impl Document {
@@ -124,6 +129,7 @@ impl Document {
             policy: from_item(item),
             activity: from_item(item),
             notice: from_item(item),
+            rights: from_item(item),
         }
     }
 }
@@ -141,12 +147,14 @@ impl Manifests {
         let mut policies = documents::<DataRetentionPolicy>(text);
         let mut activities = documents::<ProcessingActivity>(text);
         let mut notices = documents::<PrivacyNotice>(text);
+        let mut rights = documents::<SubjectRightsPolicy>(text);
         for head in heads {
             let document = Document {
                 source: next(&mut sources),
                 policy: next(&mut policies),
                 activity: next(&mut activities),
                 notice: next(&mut notices),
+                rights: next(&mut rights),
             };
             if head.kind == "List" {
                 for item in head.items {
@@ -185,6 +193,12 @@ impl Manifests {
             "PrivacyNotice" if ours => {
                 let notice = located(file, "PrivacyNotice", head, document.notice, |object| &object.metadata)?;
                 push(&mut self.notices, notice)
+            }
+            "SubjectRightsPolicy" if ours => {
+                let rights = located(file, "SubjectRightsPolicy", head, document.rights, |object| {
+                    &object.metadata
+                })?;
+                push(&mut self.rights, rights)
             }
             "" => {
                 self.ignored.push(format!("{file}: a document without kind is ignored"));

@@ -1,8 +1,9 @@
-//! `privacy-operator grants FILES`: the SQL of exactly the role that the policies in the files need.
+//! `privacy-operator grants FILES`: the SQL of exactly the role that the policies and exports in the files need.
 //!
 //! Pure: text in, SQL out. [`manifests`] reads the files, [`needs`] works out what each policy reads and writes, and
 //! [`sql`] writes it down.
 
+pub mod exports;
 pub mod manifests;
 pub mod needs;
 pub mod sql;
@@ -26,7 +27,7 @@ pub enum GrantsError {
     Role(#[source] IdentifierError),
     /// No policy at all.
     #[error(
-        "there is no DataRetentionPolicy in the files, and no DataSource with a survey: name the files of the policies and of their DataSource"
+        "there is no DataRetentionPolicy in the files, no DataSource with a survey, and no SubjectRightsPolicy beside a DataSource with subjects: name the files of the policies and of their DataSource"
     )]
     NoPolicy,
     /// A `DataSource` that is not there.

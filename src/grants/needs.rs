@@ -1,8 +1,9 @@
-//! What the policies of a store read and write: the least that a role must be granted.
+//! What the policies of a store, its survey and exports read and write: the least that a role must be granted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
+use super::exports::{self, Exported};
 use super::manifests::{Located, Manifests};
 use crate::api::data_retention_policy::{Condition, DataRetentionPolicySpec, Mode, RetentionRule};
 use crate::api::{DataRetentionPolicy, DataSource, ProcessingActivity};
@@ -48,6 +49,18 @@ pub enum NeedsError {
         /// Those that there are.
         known: String,
     },
+    /// `through` leads nowhere.
+    #[error(
+        "{object}: {field}: `{name}` is no relation of this dataset that leads to another one; correct it, or add the relation"
+    )]
+    UnknownRelation {
+        /// File, kind and name of the object.
+        object: String,
+        /// The field.
+        field: String,
+        /// The relation that it names.
+        name: String,
+    },
     /// A name that PostgreSQL could not hold.
     #[error("{object}: {field}: {problem}")]
     Identifier {
@@ -70,7 +83,11 @@ pub struct SourceNeeds<'a> {
     pub database: Identifier,
     /// The policies.
     pub policies: Vec<&'a Located<DataRetentionPolicy>>,
-    /// What they need of each table.
+    /// Names of the policies under which it is exported.
+    pub rights: Vec<String>,
+    /// Datasets of which rows are exported.
+    pub exported: Vec<Exported>,
+    /// What all this needs of each table.
     pub tables: BTreeMap<TableName, TableNeeds>,
 }
 
@@ -93,14 +110,14 @@ pub struct TableNeeds {
     pub update: BTreeSet<Identifier>,
     /// Whether rows are deleted.
     pub delete: bool,
-    /// Whether a sweep goes through it; else only a survey looks at columns of it.
-    pub swept: bool,
+    /// Whether rows are told apart by their place, as in a sweep and in an export; a survey looks at columns only.
+    pub by_place: bool,
     /// The rules that need it, as `policy/rule`.
     pub rules: Vec<String>,
 }
 
-/// Works out what each store's policies and its survey need: first the stores of the policies, in the order of these, then
-/// those that are only surveyed.
+/// Works out what each store's policies, its survey and exports need: first the stores of the policies, in the order of
+/// these, then those that are only surveyed or exported.
 pub fn needs(manifests: &Manifests) -> Result<Vec<SourceNeeds<'_>>, NeedsError> {
     let mut all: Vec<SourceNeeds<'_>> = Vec::new();
     for policy in &manifests.policies {
@@ -117,6 +134,13 @@ pub fn needs(manifests: &Manifests) -> Result<Vec<SourceNeeds<'_>>, NeedsError> 
         let index = place(&mut all, source)?;
         add_survey(&mut all[index], manifests)?;
     }
+    for source in &manifests.sources {
+        let policies = exports::policies(source, manifests);
+        if !policies.is_empty() {
+            let index = place(&mut all, source)?;
+            exports::add(&mut all[index], &policies)?;
+        }
+    }
     Ok(all)
 }
 
@@ -130,6 +154,8 @@ fn place<'a>(all: &mut Vec<SourceNeeds<'a>>, source: &'a Located<DataSource>) ->
         source,
         database: identifier(source, "spec.postgres.database", database)?,
         policies: Vec::new(),
+        rights: Vec::new(),
+        exported: Vec::new(),
         tables: BTreeMap::new(),
     });
     Ok(all.len() - 1)
@@ -151,11 +177,7 @@ fn add_survey(needs: &mut SourceNeeds<'_>, manifests: &Manifests) -> Result<(), 
                     .datasets
                     .iter()
                     .position(|other| other.name == dataset.name);
-                let table = TableName::parse(&dataset.table).map_err(|problem| NeedsError::Identifier {
-                    object: source.to_string(),
-                    field: format!("spec.datasets[{}].table", position.unwrap_or_default()),
-                    problem,
-                })?;
+                let table = table_name(source, position.unwrap_or_default())?;
                 let column = identifier(activity, "spec.measures[].fields[].column", &field.column)?;
                 let table = needs.tables.entry(table).or_default();
                 table.select.insert(column);
@@ -210,13 +232,9 @@ fn add_policy(needs: &mut SourceNeeds<'_>, policy: &Located<DataRetentionPolicy>
                 known: known.join(", "),
             });
         };
-        let table = TableName::parse(&datasets[position].table).map_err(|problem| NeedsError::Identifier {
-            object: needs.source.to_string(),
-            field: format!("spec.datasets[{position}].table"),
-            problem,
-        })?;
+        let table = table_name(needs.source, position)?;
         let table = needs.tables.entry(table).or_default();
-        table.swept = true;
+        table.by_place = true;
         table.rules.push(format!("{}/{}", policy.name, rule.name));
         add_rule(table, rule, policy, &path)?;
     }
@@ -285,7 +303,16 @@ fn columns_of_conditions<'a>(path: &str, conditions: &'a [Condition]) -> Vec<(St
     columns
 }
 
-fn identifier(object: &impl Display, field: &str, name: &str) -> Result<Identifier, NeedsError> {
+/// The table of the dataset at this place.
+pub(super) fn table_name(source: &Located<DataSource>, position: usize) -> Result<TableName, NeedsError> {
+    TableName::parse(&source.object.spec.datasets[position].table).map_err(|problem| NeedsError::Identifier {
+        object: source.to_string(),
+        field: format!("spec.datasets[{position}].table"),
+        problem,
+    })
+}
+
+pub(super) fn identifier(object: &impl Display, field: &str, name: &str) -> Result<Identifier, NeedsError> {
     Identifier::parse(name).map_err(|problem| NeedsError::Identifier {
         object: object.to_string(),
         field: field.to_owned(),

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
+use super::exports::Exported;
 use super::needs::{SourceNeeds, TableNeeds};
 use crate::domain::comment::single_line;
 use crate::domain::identifier::{Identifier, TableName};
 
-/// The column of the system by which a sweep goes through the pages of a table. Its right is asked for as well.
+/// The column of the system by which rows are told apart. Its right is asked for as well.
 const SYSTEM_COLUMN: &str = "ctid";
 
 /// The schema and table in which the worker keeps its evidence. It can add lines, not change them.
@@ -57,6 +58,7 @@ pub fn block(needs: &SourceNeeds<'_>, role: &Identifier) -> String {
         grant_table(&mut text, table, table_needs, &role_name);
     }
     foreign_keys(&mut text, needs, role);
+    exported_keys(&mut text, needs, role);
     if needs.policies.is_empty() {
         text.push_str("COMMIT;\n");
         return text;
@@ -82,6 +84,9 @@ fn heading(text: &mut String, needs: &SourceNeeds<'_>, role: &Identifier) {
     let mut names: Vec<&str> = needs.policies.iter().map(|policy| policy.name.as_str()).collect();
     if needs.source.object.spec.survey.is_some() {
         names.push("the survey (the catalogue anybody may read)");
+    }
+    if !needs.rights.is_empty() {
+        names.push("exports (reading only)");
     }
     comment(
         text,
@@ -159,7 +164,7 @@ fn grant_table(text: &mut String, table: &TableName, needs: &TableNeeds, role: &
     let columns = |columns: &std::collections::BTreeSet<Identifier>| {
         columns.iter().map(Identifier::quoted).collect::<Vec<_>>().join(", ")
     };
-    let read = match (needs.swept, needs.select.is_empty()) {
+    let read = match (needs.by_place, needs.select.is_empty()) {
         (true, true) => SYSTEM_COLUMN.to_owned(),
         (true, false) => format!("{SYSTEM_COLUMN}, {}", columns(&needs.select)),
         (false, _) => columns(&needs.select),
@@ -230,6 +235,56 @@ BEGIN
   LOOP
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', pair.schema, grantee);
     EXECUTE format('GRANT SELECT (%s) ON TABLE %I.%I TO %I', pair.columns, pair.schema, pair.relation, grantee);
+  END LOOP;
+END";
+
+/// What identifies a row goes into an archive too, and rows of partitions are told apart by the partition. Which columns
+/// that is, is in the catalogue.
+fn exported_keys(text: &mut String, needs: &SourceNeeds<'_>, role: &Identifier) {
+    if needs.exported.is_empty() {
+        return;
+    }
+    comment(
+        text,
+        "An archive names each row by its primary key where no other key is declared, and tells partitions apart. Run this",
+    );
+    comment(text, "again when a primary key changes.");
+    let rows: Vec<String> = needs.exported.iter().map(exported_row).collect();
+    let declare = format!("DECLARE\n  grantee CONSTANT text := {};", literal(role.as_str()));
+    let body = EXPORTED_KEYS.replace("EXPORTED", &rows.join(",\n        "));
+    execute(text, &format!("{declare}\n{body}"));
+}
+
+/// A dataset as a row of the block below.
+fn exported_row(exported: &Exported) -> String {
+    let secrets: Vec<String> = exported.secrets.iter().map(|column| literal(column.as_str())).collect();
+    format!(
+        "({}::regclass, {}, ARRAY[{}]::text[])",
+        literal(&exported.table.quoted()),
+        exported.by_primary_key,
+        secrets.join(", ")
+    )
+}
+
+const EXPORTED_KEYS: &str = "  \
+  part record;
+BEGIN
+  FOR part IN
+    WITH exported (relation, by_primary_key, secrets) AS (
+      VALUES
+        EXPORTED
+    ),
+    needed AS (
+      SELECT relation, a.attname::text AS name
+        FROM exported
+        JOIN pg_index x ON x.indrelid = relation AND x.indisprimary
+        JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = ANY (x.indkey::int2[])
+       WHERE by_primary_key AND a.attname::text <> ALL (secrets)
+      UNION SELECT relation, 'tableoid' FROM exported JOIN pg_class c ON c.oid = relation WHERE c.relkind = 'p'
+    )
+    SELECT relation, string_agg(quote_ident(name), ', ') AS columns FROM needed GROUP BY relation
+  LOOP
+    EXECUTE format('GRANT SELECT (%s) ON TABLE %s TO %I', part.columns, part.relation, grantee);
   END LOOP;
 END";
 

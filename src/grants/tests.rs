@@ -184,7 +184,7 @@ fn what_is_wrong_is_named_by_file_object_and_field() {
         (
             "kind: DataRetentionPolicy",
             "kind: Other",
-            "there is no DataRetentionPolicy in the files, and no DataSource with a survey: name the files of the policies and of their DataSource",
+            "there is no DataRetentionPolicy in the files, no DataSource with a survey, and no SubjectRightsPolicy beside a DataSource with subjects: name the files of the policies and of their DataSource",
         ),
     ] {
         let policy = POLICY.replace(from, &to.replace("LONG", &long));
@@ -206,4 +206,56 @@ fn what_is_wrong_is_named_by_file_object_and_field() {
             .to_string()
             .starts_with("--role: ")
     );
+}
+
+const RIGHTS: &str = "
+apiVersion: privacy-operator.dev/v1alpha1
+kind: SubjectRightsPolicy
+metadata: {name: rights, namespace: shop}
+spec: {regime: GDPR, delivery: {volume: {claimName: archives}}, hashKeySecretRef: {name: hash, key: key}}
+";
+
+/// A store whose rows are somebody's.
+const PEOPLE: &str = "
+apiVersion: privacy-operator.dev/v1alpha1
+kind: DataSource
+metadata: {name: shop, namespace: shop}
+spec:
+  postgres: {host: db.shop.svc, database: shop, tls: {mode: Disable}, credentialsSecretRef: {name: shop-role}}
+  datasets:
+  - {name: logs, table: public.logs}
+  - name: users
+    table: crm.users
+    subjects: [{identity: email, column: email}]
+    fields: [{column: name}, {column: password_hash, secret: true}]
+  - name: orders
+    table: public.orders
+    key: [number]
+    relations: [{name: buyer, dataset: users, columns: {buyer_id: nr}}, {name: seller, dataset: users, columns: {seller_id: nr}}]
+    subjects: [{identity: email, through: buyer, otherPartyColumns: [seller_name]}]
+    fields: [{column: item}]
+";
+
+#[test]
+fn exports_read_what_leaves_the_store_and_what_says_whose_it_is() {
+    let sql = grants(&read(&[PEOPLE, RIGHTS]).unwrap(), "exporter", None).unwrap().sql;
+    insta::assert_snapshot!(sql);
+    for never in [
+        "DELETE",
+        "UPDATE",
+        "INSERT",
+        "CREATE TABLE",
+        "seller",
+        "(password_hash)",
+        "public.logs",
+    ] {
+        assert!(!sql.contains(never), "{never}");
+    }
+    let elsewhere = RIGHTS.replace("namespace: shop", "namespace: other");
+    assert!(complaint(&[PEOPLE, &elsewhere]).starts_with("there is no DataRetentionPolicy in the files"));
+    assert!(complaint(&[SOURCE, RIGHTS]).starts_with("there is no DataRetentionPolicy in the files"));
+    let astray = PEOPLE.replace("through: buyer", "through: byer");
+    let expected =
+        "1.yaml: DataSource shop/shop: spec.datasets[2].subjects[0].through: `byer` is no relation of this dataset";
+    assert!(complaint(&[&astray, RIGHTS]).starts_with(expected));
 }

@@ -10,6 +10,8 @@ use privacy_operator::contract::export::{
     Delivery, ExpirePlan, ExpireReport, ExportPlan, ExportReport, IdentifyPlan, IdentifyReport, ObjectStore, Sealing,
     Volume, archive_name,
 };
+use privacy_operator::domain::identifier::TableName;
+use privacy_operator::grants::{Manifests, grants};
 use privacy_operator::worker::export::{self, Mounts, Settings};
 use privacy_operator::worker::progress::Progress;
 use serde_json::{Value, json};
@@ -31,17 +33,60 @@ pub struct Trial {
     pub identity: age::x25519::Identity,
 }
 
-/// A database with this schema, and a plan with these datasets and activities; the archive goes to a volume, sealed.
+/// What `grants` prints for exports of these datasets.
+pub fn printed_grants(database: &str, datasets: &Value, role: &str) -> String {
+    let declared: Vec<Value> = datasets.as_array().unwrap().iter().map(declared).collect();
+    let source = json!({"apiVersion": "privacy-operator.dev/v1alpha1", "kind": "DataSource", "metadata": {"name": "shop-db"},
+        "spec": {"postgres": {"host": "db", "database": database, "tls": {"mode": "Disable"}, "credentialsSecretRef": {"name": "shop-export"}},
+                 "datasets": declared}});
+    let policy = json!({"apiVersion": "privacy-operator.dev/v1alpha1", "kind": "SubjectRightsPolicy", "metadata": {"name": "default"},
+        "spec": {"regime": "GDPR", "delivery": {"volume": {"claimName": "archives"}}, "hashKeySecretRef": {"name": "hash", "key": "key"}}});
+    let mut manifests = Manifests::default();
+    manifests.add("source", &source.to_string()).unwrap();
+    manifests.add("policy", &policy.to_string()).unwrap();
+    grants(&manifests, role, None).unwrap().sql
+}
+
+/// A dataset of a plan as a `DataSource` declares it.
+fn declared(planned: &Value) -> Value {
+    let mut dataset = planned.clone();
+    let fields = dataset.as_object_mut().unwrap();
+    let [schema, table] = ["schema", "table"].map(|part| fields.remove(part).unwrap());
+    let table = TableName::new(schema.as_str().unwrap(), table.as_str().unwrap()).unwrap();
+    fields.insert("table".to_owned(), json!(table.quoted()));
+    for subject in fields
+        .get_mut("subjects")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        let subject = subject.as_object_mut().unwrap();
+        let Value::Object(by) = subject.remove("by").unwrap() else {
+            panic!("no way")
+        };
+        subject.extend(by);
+    }
+    dataset
+}
+
+/// A database with this schema, the role that `grants` prints for it, and a plan with these datasets and activities; the
+/// archive goes to a volume, sealed.
 pub async fn trial(schema: &str, datasets: Value, activities: Value) -> Trial {
+    trial_granting(schema, datasets, activities, printed_grants).await
+}
+
+/// The same with rights of the test's own, where a declaration is wrong and nothing could be printed for it.
+pub async fn trial_granting(
+    schema: &str,
+    datasets: Value,
+    activities: Value,
+    rights: impl Fn(&str, &Value, &str) -> String,
+) -> Trial {
     let server = server();
     let database = server.database("export").await;
     database.execute(schema).await;
     let role = database.role("exporter", "s3cret-of-the-role").await;
-    database
-        .execute(&format!(
-            "GRANT SELECT ON ALL TABLES IN SCHEMA public TO \"{role}\"; GRANT USAGE ON SCHEMA public TO \"{role}\""
-        ))
-        .await;
+    database.psql(&rights(database.name(), &datasets, &role)).unwrap();
     let files = tempfile::tempdir().unwrap();
     for directory in [
         "subject",

@@ -169,7 +169,7 @@ fn begin(
     activities: &[Activity],
 ) -> Result<Dataset, Problem> {
     let field = field(store, planned);
-    let order = if planned.key.is_empty() {
+    let mut order = if planned.key.is_empty() {
         more.primary_key
     } else {
         planned.key.clone()
@@ -215,6 +215,13 @@ fn begin(
                 origin,
             });
         }
+    }
+    if order
+        .iter()
+        .any(|name| withheld.contains(&(name.clone(), Withheld::Secret)))
+    {
+        // Not even to order by: a secret is not read.
+        order.clear();
     }
     let named = |name: &String| {
         columns.iter().any(|column| &column.name == name)
