@@ -19,8 +19,8 @@ CLUSTER_ENV := source $(or $(DEV_STATE),.dev)/env
 TEST_TARGETS := $(sort $(basename $(notdir $(wildcard tests/*.rs))) $(notdir $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs))))
 POSTGRES_TESTS := $(sort $(shell grep -lr --include='*.rs' support::postgres tests | sed -E 's,^tests/([^/.]+).*,\1,'))
 CLUSTER_TESTS := $(filter cluster%,$(TEST_TARGETS))
-# API servers and etcd as plain processes, by its name.
-SERVER_TESTS := $(filter encryption%,$(TEST_TARGETS))
+# API servers and etcd as plain processes, by their names.
+SERVER_TESTS := $(filter encryption% servers%,$(TEST_TARGETS))
 UNIT_TESTS := $(filter-out $(POSTGRES_TESTS) $(CLUSTER_TESTS) $(SERVER_TESTS) chart,$(TEST_TARGETS))
 
 # `make test` in this order: what fails fast and costs little comes first.
@@ -52,17 +52,17 @@ unit: ## unit and property tests, repository rules, examples: no database, no cl
 postgres-test: s3-server ## tests against real PostgreSQL servers, started and stopped by the tests
 	cargo test $(CARGO_FLAGS) --no-fail-fast $(addprefix --test ,$(POSTGRES_TESTS))
 
-encryption-test: ## rotations on two real API servers, plain processes, started and stopped by the tests
+encryption-test: ## rotations and races on two real API servers, plain processes, started and stopped by the tests
 	servers=$$(dev/encryption/servers.sh) && eval "$$servers" && cargo test $(CARGO_FLAGS) --no-fail-fast $(addprefix --test ,$(SERVER_TESTS))
 
-cluster-test: tools cluster-up image load-image postgres-image ## tests in the development cluster, brought up first
+cluster-test: tools cluster-up image load-image postgres-image s3-image ## tests in the development cluster, brought up first
 	$(CLUSTER_ENV) && cargo test $(CARGO_FLAGS) --no-fail-fast $(addprefix --test ,$(CLUSTER_TESTS))
 
 chart-test: tools ## helm lint, and what the chart renders
 	$(ENV) helm lint --strict charts/privacy-operator
 	$(ENV) cargo test $(CARGO_FLAGS) --test chart
 
-soak: tools cluster-up image load-image postgres-image ## the long forms: many more property cases, and the tests marked `ignore`
+soak: tools s3-server cluster-up image load-image postgres-image s3-image ## the long forms: many more property cases, and the tests marked `ignore`
 	PROPTEST_CASES=20000 cargo test $(CARGO_FLAGS) --no-fail-fast --lib
 	servers=$$(dev/encryption/servers.sh) && eval "$$servers" && $(CLUSTER_ENV) && cargo test $(CARGO_FLAGS) --no-fail-fast --tests -- --ignored
 
@@ -88,7 +88,7 @@ deny: ## licences, duplicates and sources of dependencies; known vulnerabilities
 audit: ## as deny; fails when the database of known vulnerabilities cannot be reached
 	@dev/deny.sh audit
 
-.PHONY: demo demo-encryption install bench-sweep bench-encryption bench-operator clean
+.PHONY: demo demo-encryption install bench-sweep bench-export bench-encryption bench-operator clean
 demo: ## the example from nothing: cluster, database, chart, Observe, Enforce, and what went
 	@dev/demo.sh
 
@@ -100,6 +100,9 @@ install: ## the binary into $(PREFIX)/bin (PREFIX=/usr/local)
 
 bench-sweep: ## ratios of a sweep over 5 million rows against a plain DELETE
 	@bench/sweep.sh
+
+bench-export: ## ratios of an export against scripts of psql, jq, zip, zstd and age (MARKDOWN=1 prints a table too)
+	@bench/export.sh
 
 bench-encryption: ## re-encryption of 2,100 Secrets against kubectl get | kubectl replace
 	servers=$$(dev/encryption/servers.sh) && eval "$$servers" && \

@@ -23,5 +23,5 @@ secret "$name-ca" ca.crt >"$dir/ca.crt"
 printf 'user = "%s:%s"\n' "$(secret "$name-credentials" accessKeyId)" "$(secret "$name-credentials" secretAccessKey)" >"$dir/curlrc"
 wait_until 20 grep -q '^Forwarding from 127' "$dir/forward" || die "no way to $namespace/$name: $(cat "$dir/forward")"
 port=$(sed -n 's/^Forwarding from 127.0.0.1:\([0-9]*\) .*/\1/p' "$dir/forward" | head -n 1)
-curl --silent --show-error --config "$dir/curlrc" --aws-sigv4 aws:amz:us-east-1:s3 --cacert "$dir/ca.crt" \
-  --connect-to "$host:7070:127.0.0.1:$port" "https://$host:7070/$path" "$@"
+curl --silent --show-error --config "$dir/curlrc" --aws-sigv4 aws:amz:us-east-1:s3 \
+  --header 'x-amz-content-sha256: UNSIGNED-PAYLOAD' --cacert "$dir/ca.crt" --connect-to "$host:7070:127.0.0.1:$port" "https://$host:7070/$path" "$@"

@@ -3,6 +3,7 @@
 pub mod comment;
 pub mod deadlines;
 pub mod due;
+pub mod escape;
 pub mod hash;
 pub mod identifier;
 pub mod period;

@@ -2,6 +2,7 @@
 //! character that starts a formula.
 
 use super::{Line, Register, Section};
+use crate::domain::escape::is_formula;
 
 const HEADER: [&str; 11] = [
     "notice",
@@ -86,11 +87,7 @@ fn row<const N: usize>(text: &mut String, cells: [&str; N]) {
             text.push(',');
         }
         text.push('"');
-        // What a spreadsheet would take for a formula gets an apostrophe, as spreadsheets themselves write text.
-        let begins = cell.trim_start_matches([' ', '\u{a0}', '\u{feff}']);
-        if begins.starts_with([
-            '=', '+', '-', '@', '\t', '\r', '\n', '|', '%', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
-        ]) {
+        if is_formula(cell) {
             text.push('\'');
         }
         text.push_str(&cell.replace('"', "\"\""));

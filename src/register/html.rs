@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Entry, Language, Line, Part, Register, Section};
 use crate::domain::comment::misleads;
+use crate::domain::escape::entity;
 
 /// Nothing may run or be loaded, whatever gets into the text.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
@@ -233,15 +234,11 @@ fn lines(text: &mut String, lines: &[Line], language: Language) {
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            '\n' | '\t' => out.push(' '),
-            other if misleads(other) => out.push('\u{fffd}'),
-            other => out.push(other),
+        match (entity(character), character) {
+            (Some(entity), _) => out.push_str(entity),
+            (None, '\n' | '\t') => out.push(' '),
+            (None, other) if misleads(other) => out.push('\u{fffd}'),
+            (None, other) => out.push(other),
         }
     }
     out

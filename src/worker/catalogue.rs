@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 
 use super::connection::StoreError;
 use super::judge::quoted;
@@ -92,15 +92,19 @@ pub struct Reference {
     pub hidden: bool,
 }
 
-const TABLE_SQL: &str = "
-SELECT c.oid::int8, c.relkind::text, c.reltuples::float8,
+/// What is to be known of a table `c` of schema `n` before anything is read of it, for [`refuse`].
+pub const TABLE_FACTS: &str = "c.oid::int8, c.relkind::text,
        c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid),
        row_security_active(c.oid),
-       has_table_privilege(c.oid, 'DELETE'),
        has_schema_privilege(n.oid, 'USAGE'),
        c.relkind IN ('r', 'p') AND has_column_privilege(c.oid, 'ctid', 'SELECT'),
        (SELECT min(format('%I.%I', fn.nspname, f.relname)) FROM pg_partition_tree(c.oid) l
-          JOIN pg_class f ON f.oid = l.relid JOIN pg_namespace fn ON fn.oid = f.relnamespace WHERE f.relkind = 'f')
+          JOIN pg_class f ON f.oid = l.relid JOIN pg_namespace fn ON fn.oid = f.relnamespace WHERE f.relkind = 'f')";
+
+/// How many columns that are.
+pub const FACTS: usize = 7;
+
+const TABLE_FROM: &str = "
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = $1 AND c.relname = $2";
 
@@ -164,49 +168,22 @@ SELECT n.nspname::text, c.relname::text,
 /// Looks a table up and refuses what cannot be swept exactly. `field` names the rule's dataset in the spec.
 pub async fn table(client: &Client, name: &TableName, field: &str) -> Result<Table, Problem> {
     let stripped = |error: tokio_postgres::Error| StoreError::of(&error).problem(field);
+    let sql = format!("SELECT {TABLE_FACTS}, c.reltuples::float8, has_table_privilege(c.oid, 'DELETE') {TABLE_FROM}");
     let row = client
         .query_typed_opt(
-            TABLE_SQL,
+            &sql,
             &[(&name.schema.as_str(), Type::TEXT), (&name.name.as_str(), Type::TEXT)],
         )
         .await
-        .map_err(stripped)?
-        .ok_or_else(|| Problem::new(Reason::UnknownTable, field, format!("no table {name}")))?;
-    let (oid, kind): (i64, String) = (row.get(0), row.get(1));
-    let unsupported = |what: &str| {
-        Err(Problem::new(
-            Reason::UnsupportedTable,
-            field,
-            format!("{name} is {what}"),
-        ))
-    };
-    match kind.as_str() {
-        "r" if row.get::<_, bool>(3) => return unsupported("an inheritance parent"),
-        "r" | "p" => {}
-        "v" | "m" => return unsupported("a view"),
-        "f" => return unsupported("a foreign table"),
-        _ => return unsupported("not a table"),
-    }
-    if let Some(part) = row.get::<_, Option<String>>(8) {
-        let what = format!("in part elsewhere: its partition {part} is a foreign table");
-        return unsupported(&what);
-    }
-    if row.get(4) {
-        return Err(Problem::new(Reason::RowLevelSecurity, field, name.to_string()));
-    }
-    if !row.get::<_, bool>(6) {
-        return Err(Problem::new(Reason::MissingGrant, field, usage(name)));
-    }
-    if !row.get::<_, bool>(7) {
-        // The rows of a table are told apart by it, and a right on the other columns does not include it.
-        return Err(Problem::new(Reason::MissingGrant, field, select(name, &["ctid"])));
-    }
+        .map_err(stripped)?;
+    let row = refuse(row.as_ref(), name, field)?;
+    let oid: i64 = row.get(0);
     let mut table = Table {
         oid,
         name: name.clone(),
-        estimated_rows: row.get(2),
+        estimated_rows: row.get(FACTS),
         columns: columns(client, oid).await.map_err(stripped)?,
-        may_delete: row.get(5),
+        may_delete: row.get(FACTS + 1),
         on_delete: Vec::new(),
         on_update: Vec::new(),
         references: references(client, oid).await.map_err(stripped)?,
@@ -227,6 +204,36 @@ pub async fn table(client: &Client, name: &TableName, field: &str) -> Result<Tab
     Ok(table)
 }
 
+/// The row of a table's facts, unless it is none that can be worked on exactly.
+pub fn refuse<'a>(row: Option<&'a Row>, name: &TableName, field: &str) -> Result<&'a Row, Problem> {
+    let problem = |reason: Reason, detail: String| Err(Problem::new(reason, field, detail));
+    let Some(row) = row else {
+        return problem(Reason::UnknownTable, format!("no table {name}"));
+    };
+    let unsupported = |what: &str| problem(Reason::UnsupportedTable, format!("{name} is {what}"));
+    match row.get(1) {
+        "r" if row.get::<_, bool>(2) => return unsupported("an inheritance parent"),
+        "r" | "p" => {}
+        "v" | "m" => return unsupported("a view"),
+        "f" => return unsupported("a foreign table"),
+        _ => return unsupported("not a table"),
+    }
+    if let Some(part) = row.get::<_, Option<String>>(6) {
+        return unsupported(&format!("in part elsewhere: its partition {part} is a foreign table"));
+    }
+    if row.get(3) {
+        return problem(Reason::RowLevelSecurity, name.to_string());
+    }
+    if !row.get::<_, bool>(4) {
+        return problem(Reason::MissingGrant, usage(name));
+    }
+    if !row.get::<_, bool>(5) {
+        // The rows of a table are told apart by it, and a right on the other columns does not include it.
+        return problem(Reason::MissingGrant, select(name, &["ctid"]));
+    }
+    Ok(row)
+}
+
 async fn columns(client: &Client, oid: i64) -> Result<BTreeMap<String, Column>, tokio_postgres::Error> {
     let rows = client.query_typed(COLUMNS_SQL, &[(&oid, Type::INT8)]).await?;
     Ok(rows
@@ -234,7 +241,7 @@ async fn columns(client: &Client, oid: i64) -> Result<BTreeMap<String, Column>, 
         .map(|row| {
             let (schema, type_name, type_type): (String, String, String) = (row.get(1), row.get(2), row.get(3));
             let column = Column {
-                cast: format!("{}.{}", quoted(&schema), quoted(&type_name)),
+                cast: cast(&schema, &type_name),
                 kind: kind(&schema, &type_name, &type_type),
                 not_null: row.get(4),
                 computed: row.get(5),
@@ -249,7 +256,15 @@ async fn columns(client: &Client, oid: i64) -> Result<BTreeMap<String, Column>, 
         .collect())
 }
 
-fn kind(schema: &str, type_name: &str, type_type: &str) -> Kind {
+/// A type as it stands in a cast.
+#[must_use]
+pub fn cast(schema: &str, type_name: &str) -> String {
+    format!("{}.{}", quoted(schema), quoted(type_name))
+}
+
+/// What can be done with values of a type.
+#[must_use]
+pub fn kind(schema: &str, type_name: &str, type_type: &str) -> Kind {
     if type_type == "e" {
         return Kind::Plain;
     }
@@ -303,14 +318,25 @@ pub fn select(table: &TableName, columns: &[&str]) -> String {
 impl Table {
     /// A column of the table, by its name in the spec.
     pub fn column(&self, name: &str, field: &str) -> Result<&Column, Problem> {
-        let column = self.columns.get(name).ok_or_else(|| {
-            let known: Vec<&str> = self.columns.keys().take(12).map(String::as_str).collect();
-            let detail = format!("no column {name} in {}; it has {}", self.name, known.join(", "));
-            Problem::new(Reason::UnknownColumn, field, detail)
-        })?;
-        if !column.may_select {
-            return Err(Problem::new(Reason::MissingGrant, field, select(&self.name, &[name])));
-        }
-        Ok(column)
+        known_column(&self.name, &self.columns, |column| column.may_select, name, field)
     }
+}
+
+/// A column that is there and may be read.
+pub fn known_column<'a, C>(
+    table: &TableName,
+    columns: &'a BTreeMap<String, C>,
+    may_select: impl Fn(&C) -> bool,
+    name: &str,
+    field: &str,
+) -> Result<&'a C, Problem> {
+    let column = columns.get(name).ok_or_else(|| {
+        let known: Vec<&str> = columns.keys().take(12).map(String::as_str).collect();
+        let detail = format!("no column {name} in {table}; it has {}", known.join(", "));
+        Problem::new(Reason::UnknownColumn, field, detail)
+    })?;
+    if !may_select(column) {
+        return Err(Problem::new(Reason::MissingGrant, field, select(table, &[name])));
+    }
+    Ok(column)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Client;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::connection::{Credentials, SESSION_SETTINGS, StoreError, connect};
 use crate::contract::{Problem, Reason, Store};
@@ -159,14 +159,11 @@ async fn refuse_pooler(first: &Client, store: &Store, access: &Access) -> Result
 
 /// Whether the start-up options reached the server. Asked so that nothing planted can answer.
 async fn is_settled(client: &Client) -> Result<bool, tokio_postgres::Error> {
-    let sql = "SELECT pg_catalog.current_setting($1)";
-    for (name, value) in &SESSION_SETTINGS[..2] {
-        let found: String = client.query_typed_one(sql, &[(name, Type::TEXT)]).await?.get(0);
-        if found != *value {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    let sql = "SELECT pg_catalog.current_setting($1), pg_catalog.current_setting($2)";
+    let [first, second] = [SESSION_SETTINGS[0], SESSION_SETTINGS[1]];
+    let names: [(&(dyn ToSql + Sync), Type); 2] = [(&first.0, Type::TEXT), (&second.0, Type::TEXT)];
+    let found = client.query_typed_one(sql, &names).await?;
+    Ok(found.get::<_, &str>(0) == first.1 && found.get::<_, &str>(1) == second.1)
 }
 
 /// A pooler in session mode keeps the start-up options to itself: the session is ours, so they are set in it.

@@ -7,12 +7,10 @@ use privacy_operator::controller::{Context, Stores, cluster_encryption};
 use privacy_operator::metrics::Metrics;
 use privacy_operator::plan::settings::WorkerSettings;
 
-use super::server::Server;
-
-/// A context on a server, at a time.
-pub fn context(server: &Server, stores: Stores, now: fn() -> Timestamp) -> Context {
+/// A context on an API server, at a time.
+pub fn context(client: kube::Client, stores: Stores, now: fn() -> Timestamp) -> Context {
     Context {
-        client: server.client(),
+        client,
         worker: WorkerSettings {
             image: "i".to_owned(),
             image_pull_policy: "Never".to_owned(),

@@ -104,7 +104,7 @@ impl World {
             requests: vec![requests],
             ..Stores::default()
         };
-        let context = context(&self.server, stores, self.now);
+        let context = context(self.server.client(), stores, self.now);
         let guarded = Arc::new(Guarded(Ok(request)));
         let outcome = tokio::time::timeout(Duration::from_secs(5), reconcile(guarded, Arc::new(context)));
         outcome.await.expect("every request is answered").is_ok()

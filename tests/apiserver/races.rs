@@ -48,7 +48,7 @@ async fn one(context: Arc<Context>, request: String, max: usize) -> Answer {
 async fn a_thousand_races_between_two_operators_never_exceed_the_limit() {
     for round in 0..1000_usize {
         let server = Server::default();
-        let operators = [(); 2].map(|()| Arc::new(context(&server, Stores::default(), now)));
+        let operators = [(); 2].map(|()| Arc::new(context(server.client(), Stores::default(), now)));
         let (requests, max) = (2 + round % 5, 1 + round % 3);
         // Each request is asked about by both, as after a change of leaders.
         let asked = (0..requests * 2).map(|index| {

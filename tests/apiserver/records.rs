@@ -95,7 +95,7 @@ impl World {
             reader
         }
         Arc::new(context(
-            &self.0,
+            self.0.client(),
             Stores {
                 policies: vec![cache(self.read::<DataRetentionPolicy>(POLICY))],
                 sources: vec![cache(self.read::<DataSource>(SOURCE))],

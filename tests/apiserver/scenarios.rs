@@ -70,7 +70,7 @@ impl World {
         policy_writer.apply_watcher_event(&Event::Apply(Guarded(Ok(policy.clone()))));
         source_writer.apply_watcher_event(&Event::Apply(Guarded(Ok(source()))));
         let context = context(
-            &self.0,
+            self.0.client(),
             Stores {
                 policies: vec![policies],
                 sources: vec![sources],

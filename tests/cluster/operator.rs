@@ -36,7 +36,7 @@ fn pods() -> Vec<Value> {
     list["items"].as_array().cloned().unwrap()
 }
 
-fn wait_ready(count: usize) {
+pub fn wait_ready(count: usize) {
     wait_for(
         &format!("{count} operators to be ready"),
         || kubectl(&["-n", OPERATOR, "get", "pods"]),
@@ -56,7 +56,7 @@ fn wait_ready(count: usize) {
     );
 }
 
-fn holder() -> String {
+pub fn holder() -> String {
     kubectl(&[
         "-n",
         OPERATOR,

@@ -87,17 +87,11 @@ async fn data_json_is_as_its_schema_says() {
 
 #[tokio::test]
 async fn csv_is_read_back_as_it_was() {
-    let schema = "CREATE TABLE t (id int PRIMARY KEY, words text, amount numeric);
+    let schema = "CREATE TABLE t (id int PRIMARY KEY, words text, amount numeric, owner text DEFAULT 'me');
         INSERT INTO t VALUES (1, '=HYPERLINK(\"http://x\")', -1.5), (2, E'a\"b,\\r\\nc', NULL), (3, '', 0), (4, NULL, 1), (5, '+49 30', 2)";
-    let datasets = json!([{"name": "t", "schema": "public", "table": "t", "subjects": [{"identity": "user_id", "by": {"column": "id"}}],
+    let datasets = json!([{"name": "t", "schema": "public", "table": "t", "subjects": [{"identity": "user_id", "by": {"column": "owner"}}],
         "fields": [{"column": "words"}, {"column": "amount"}]}]);
     let mut trial = trial(schema, datasets, json!([])).await;
-    trial
-        .database
-        .execute("ALTER TABLE t ADD owner text DEFAULT 'me'")
-        .await;
-    trial.plan.stores[0].datasets[0].subjects =
-        serde_json::from_value(json!([{"identity": "user_id", "by": {"column": "owner"}}])).unwrap();
     trial.plan.formats = serde_json::from_value(json!(["csv"])).unwrap();
     let trial = trial.of(&[("user_id", "me")]);
     let (_, opened) = trial.delivered().await;
@@ -115,6 +109,35 @@ async fn csv_is_read_back_as_it_was() {
     ]);
     assert_eq!(rows, expected);
     assert_eq!(opened.names(), ["csv/shop-db.t.csv", "manifest.json"]);
+}
+
+/// The largest and smallest numbers of every whole type, in columns and arrays, read as JavaScript reads them: as doubles.
+#[tokio::test]
+async fn no_digit_is_lost_by_a_reader_that_has_only_doubles() {
+    let schema = "CREATE TABLE t (id int PRIMARY KEY, small int2, whole int4, big int8, bigs int8[], amounts numeric[], words text[]);
+        INSERT INTO t VALUES (1, 32767, 2147483647, 9223372036854775807, '{9007199254740993,NULL,-9223372036854775808}', '{0.1234567890123456789}', '{1}')";
+    let columns = ["small", "whole", "big", "bigs", "amounts", "words"].map(|column| json!({"column": column}));
+    let datasets = json!([{"name": "t", "schema": "public", "table": "t", "subjects": [{"identity": "user_id", "by": {"column": "id"}}], "fields": columns}]);
+    let trial = trial(schema, datasets, json!([])).await.of(&[("user_id", "1")]);
+    let (_, opened) = trial.delivered().await;
+    let read =
+        "import json; print(json.dumps(json.load(open('data.json'), parse_int=float)['stores'][0]['datasets'][0]))";
+    let mut python = std::process::Command::new("python3");
+    python.args(["-c", read]).current_dir(opened.directory.path());
+    let dataset: Value = serde_json::from_str(&finish(&mut python, "python3")).unwrap();
+    let expected = json!([{"id": 1.0, "small": 32767.0, "whole": 2_147_483_647.0, "big": "9223372036854775807",
+        "bigs": ["9007199254740993", null, "-9223372036854775808"], "amounts": ["0.1234567890123456789"], "words": ["1"]}]);
+    assert_eq!(dataset["rows"], expected);
+    let types: Vec<&Value> = dataset["columns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|column| &column["type"])
+        .collect();
+    assert_eq!(
+        types,
+        ["integer", "integer", "integer", "bigInteger", "list", "list", "list"]
+    );
 }
 
 /// Texts, JSON and files far longer than a fetch, with characters of several bytes at every boundary.

@@ -1,12 +1,11 @@
 //! A dataset as the export sees it: what of its table is read, whose the rows are, and in which order. Made from the
 //! plan and the live catalogue, without the store.
 
-use std::collections::BTreeMap;
-
+use super::keys::KeySet;
+use super::lookup::Table;
 use super::shape::{Comparison, Shape};
 use crate::contract::export::{Activity, Basis, ExportDataset, ExportStore, Origin, Right, SubjectBy};
 use crate::contract::{Problem, Reason};
-use crate::worker::catalogue::Table;
 
 /// A dataset with everything that a query needs.
 #[derive(Debug)]
@@ -15,8 +14,6 @@ pub struct Dataset {
     pub name: String,
     /// Its table in the catalogue.
     pub table: Table,
-    /// The table has partitions.
-    pub partitioned: bool,
     /// Names of the activities that it serves.
     pub activities: Vec<String>,
     /// The columns that leave the store, in their order.
@@ -35,6 +32,17 @@ pub struct Dataset {
     pub undeclared: Vec<String>,
     /// Why nothing of it leaves the store.
     pub left_out: Option<LeftOut>,
+}
+
+impl Dataset {
+    /// An empty set for each of the keys that others want.
+    #[must_use]
+    pub fn key_sets(&self) -> Vec<KeySet> {
+        self.wanted
+            .iter()
+            .map(|wanted| KeySet::new(wanted.columns.len()))
+            .collect()
+    }
 }
 
 /// A column that leaves the store.
@@ -112,39 +120,20 @@ pub enum LeftOut {
     NoColumns,
 }
 
-/// What was looked up about the tables of a store.
-#[derive(Debug)]
-pub struct Facts {
-    /// Tables, in the order of the datasets; none where the dataset is not looked into.
-    pub tables: Vec<Option<Table>>,
-    /// What else is to be known, by table.
-    pub more: BTreeMap<i64, TableFacts>,
-}
-
-/// What an export must know of a table beside its columns.
-#[derive(Debug, Clone, Default)]
-pub struct TableFacts {
-    /// It has partitions, each with places of its own for rows.
-    pub partitioned: bool,
-    /// Columns of the primary key.
-    pub primary_key: Vec<String>,
-}
-
 /// Makes the datasets of a store. A dataset without `subjects` has no table and is only listed.
 pub fn resolve(
     store: &ExportStore,
-    facts: Facts,
+    tables: Vec<Option<Table>>,
     right: Right,
     activities: &[Activity],
 ) -> Result<Vec<Option<Dataset>>, Problem> {
     let mut datasets = Vec::with_capacity(store.datasets.len());
-    for (planned, table) in store.datasets.iter().zip(facts.tables) {
+    for (planned, table) in store.datasets.iter().zip(tables) {
         let Some(table) = table else {
             datasets.push(None);
             continue;
         };
-        let more = facts.more.get(&table.oid).cloned().unwrap_or_default();
-        datasets.push(Some(begin(store, planned, (table, more), right, activities)?));
+        datasets.push(Some(begin(store, planned, table, right, activities)?));
     }
     let levels = levels(store)?;
     for (place, planned) in store.datasets.iter().enumerate() {
@@ -164,13 +153,13 @@ pub fn resolve(
 fn begin(
     store: &ExportStore,
     planned: &ExportDataset,
-    (table, more): (Table, TableFacts),
+    table: Table,
     right: Right,
     activities: &[Activity],
 ) -> Result<Dataset, Problem> {
     let field = field(store, planned);
     let mut order = if planned.key.is_empty() {
-        more.primary_key
+        table.primary_key.clone()
     } else {
         planned.key.clone()
     };
@@ -247,7 +236,6 @@ fn begin(
     Ok(Dataset {
         name: planned.name.clone(),
         table,
-        partitioned: more.partitioned,
         activities: planned.activities.clone(),
         columns,
         order,

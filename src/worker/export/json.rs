@@ -86,7 +86,7 @@ async fn write_row(archive: &mut Archive<'_>, part: &Part<'_>, record: &Record, 
                 archive.out().extend_from_slice(file.to_string().as_bytes());
             }
             (Cell::Long(_), Some(at)) => {
-                let is_json = matches!(column.shape, Shape::Json | Shape::List);
+                let is_json = matches!(column.shape, Shape::Json | Shape::List | Shape::ExactList);
                 let mut pieces = TextPieces::new(part.store.client(), part.dataset, place, at);
                 if !is_json {
                     archive.out().push(b'"');
@@ -120,12 +120,14 @@ fn quoted(out: &mut Vec<u8>, text: &str) {
 /// A value in JSON.
 fn value(out: &mut Vec<u8>, shape: Shape, text: &str) {
     match shape {
-        Shape::Integer | Shape::Boolean | Shape::Json | Shape::List => out.extend_from_slice(text.as_bytes()),
+        Shape::Integer | Shape::Boolean | Shape::Json | Shape::List | Shape::ExactList => {
+            out.extend_from_slice(text.as_bytes());
+        }
         // NaN and the infinities are no JSON numbers.
         Shape::Float if text.ends_with(|last: char| last.is_ascii_digit()) => out.extend_from_slice(text.as_bytes()),
         Shape::Instant => quoted(out, &instant(text)),
         Shape::LocalTime => quoted(out, &local_time(text)),
-        Shape::Float | Shape::Decimal | Shape::Text | Shape::Bytes => quoted(out, text),
+        Shape::Float | Shape::BigInteger | Shape::Decimal | Shape::Text | Shape::Bytes => quoted(out, text),
     }
 }
 

@@ -15,6 +15,7 @@ mod fault;
 mod html;
 mod json;
 mod keys;
+mod lookup;
 mod manifest;
 mod query;
 mod recipient;

@@ -120,7 +120,7 @@ pub fn rows(known: &Known<'_>, dataset: &Dataset, data: bool) -> Option<Query> {
     }
     if layout.place {
         // Only partitions need to be told apart: a table of its own needs no right on `tableoid`.
-        let table = if dataset.partitioned {
+        let table = if dataset.table.partitioned {
             "t.tableoid::int8"
         } else {
             "0::int8"
@@ -145,6 +145,14 @@ pub fn rows(known: &Known<'_>, dataset: &Dataset, data: bool) -> Option<Query> {
         query.sql.push_str(" ORDER BY ");
         query.sql.push_str(&order(dataset));
     }
+    Some(query)
+}
+
+/// How many rows that are.
+#[must_use]
+pub fn count(known: &Known<'_>, dataset: &Dataset) -> Option<Query> {
+    let mut query = rows(known, dataset, false)?;
+    query.sql = format!("SELECT count(*) FROM ({}) AS found", query.sql);
     Some(query)
 }
 
@@ -297,7 +305,7 @@ pub fn piece_of_file(dataset: &Dataset, column: usize) -> String {
 
 /// Within one snapshot a row stays where it is.
 fn one_row(dataset: &Dataset) -> String {
-    let table = if dataset.partitioned {
+    let table = if dataset.table.partitioned {
         "t.tableoid = $2::int8::oid"
     } else {
         "$2::int8 = 0"

@@ -1,14 +1,17 @@
 //! What a column holds, as far as an export must know: how its values are compared with a person's identity, and in
 //! which form they leave the store.
 
+use super::lookup::Column;
 use crate::domain::identifier::Identifier;
-use crate::worker::catalogue::{Column, Kind};
+use crate::worker::catalogue::Kind;
 
 /// In which form values leave the store, and how they are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// A number without a fraction; a JSON number.
+    /// A number without a fraction that every reader keeps exactly; a JSON number.
     Integer,
+    /// One of 64 bits; a text, since JavaScript and others round JSON numbers from 2^53 on.
+    BigInteger,
     /// A binary floating-point number; a JSON number where it is one.
     Float,
     /// A decimal number of any length; a text, so that no reader rounds it.
@@ -19,6 +22,8 @@ pub enum Shape {
     Json,
     /// An array, as JSON.
     List,
+    /// An array of numbers of 64 bits or of any length, as JSON texts.
+    ExactList,
     /// An instant, in UTC.
     Instant,
     /// A date and time without a zone.
@@ -38,7 +43,8 @@ impl Shape {
     pub fn of(column: &Column) -> Self {
         let name = column.cast.strip_prefix("\"pg_catalog\".\"").unwrap_or_default();
         match name.trim_end_matches('"') {
-            "int2" | "int4" | "int8" => Self::Integer,
+            "int2" | "int4" => Self::Integer,
+            "int8" => Self::BigInteger,
             "float4" | "float8" => Self::Float,
             "numeric" => Self::Decimal,
             "bool" => Self::Boolean,
@@ -46,6 +52,7 @@ impl Shape {
             "timestamptz" => Self::Instant,
             "timestamp" => Self::LocalTime,
             "bytea" => Self::Bytes,
+            "_int8" | "_numeric" => Self::ExactList,
             // The catalogue's name of an array type begins with an underscore.
             array if array.starts_with('_') => Self::List,
             _ if column.cast.contains("\".\"_") => Self::List,
@@ -58,11 +65,12 @@ impl Shape {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Integer => "integer",
+            Self::BigInteger => "bigInteger",
             Self::Float => "float",
             Self::Decimal => "decimal",
             Self::Boolean => "boolean",
             Self::Json => "json",
-            Self::List => "list",
+            Self::List | Self::ExactList => "list",
             Self::Instant => "instant",
             Self::LocalTime => "localTime",
             Self::Bytes => "file",
@@ -75,6 +83,7 @@ impl Shape {
     pub fn rendered(self, column: &str) -> String {
         match self {
             Self::List => format!("to_jsonb({column})::text"),
+            Self::ExactList => format!("to_jsonb({column}::text[])::text"),
             _ => format!("{column}::text"),
         }
     }
@@ -82,7 +91,16 @@ impl Shape {
     /// Whether a value can be so long that it is fetched piece by piece.
     #[must_use]
     pub const fn can_be_long(self) -> bool {
-        matches!(self, Self::Json | Self::List | Self::Text | Self::Decimal)
+        matches!(
+            self,
+            Self::Json | Self::List | Self::ExactList | Self::Text | Self::Decimal
+        )
+    }
+
+    /// Whether values are numbers: aligned so, and no formula when they begin with a sign.
+    #[must_use]
+    pub const fn is_number(self) -> bool {
+        matches!(self, Self::Integer | Self::BigInteger | Self::Float | Self::Decimal)
     }
 }
 

@@ -8,18 +8,17 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use tokio_postgres::Client;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
-use super::dataset::{self, Dataset, Facts, TableFacts};
+use super::dataset::{self, Dataset};
 use super::fault::Fault;
 use super::keys::KeySet;
+use super::lookup;
 use super::query::{self, Known};
 use super::rows::{Cursor, Record};
 use super::subject::Subject;
 use crate::contract::export::{Activity, ExportStore, Right};
 use crate::contract::{Problem, Reason};
-use crate::domain::identifier::TableName;
-use crate::worker::catalogue;
 use crate::worker::connection::StoreError;
 use crate::worker::guard::Guard;
 use crate::worker::progress::Progress;
@@ -31,17 +30,13 @@ const TOGETHER: usize = 16;
 /// Rows are kept for all formats as long as they take less than this, for each store; else each format reads them again.
 const CACHE_BYTES: usize = 2 << 20;
 
-/// How long to wait for a table that somebody else has locked as a whole.
-const LOCK_TIMEOUT: &str = "10s";
+/// How long a statement may take, and how long to wait for a table that somebody else has locked as a whole.
+const LIMITS_SQL: &str = "SELECT set_config('statement_timeout', $1, false), set_config('lock_timeout', '10s', false),
+       set_config('idle_in_transaction_session_timeout', '10min', false)";
 
-/// Whether a table has partitions, and the columns of its primary key.
-const TABLES_SQL: &str = "
-SELECT c.oid::int8, c.relkind = 'p',
-       (SELECT array_agg(a.attname::text ORDER BY k.position)
-          FROM pg_index x CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY AS k (attnum, position)
-          JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.attnum
-         WHERE x.indrelid = c.oid AND x.indisprimary)
-  FROM pg_class c WHERE c.oid::int8 = ANY ($1)";
+const BEGIN_SQL: &str = "START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+
+const TIME_SQL: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8";
 
 /// A store in one snapshot.
 pub struct StoreSnapshot<'a> {
@@ -88,27 +83,21 @@ impl<'a> StoreSnapshot<'a> {
             .map_err(named)?;
         let client = session.client;
         let stripped = |error: tokio_postgres::Error| Fault::store(&planned.name, &StoreError::of(&error));
+        // Sent together and answered in order: one round trip. The first SELECT of the transaction takes the snapshot.
         let longest = longest.as_millis().to_string();
-        for (setting, value) in [
-            ("statement_timeout", longest.as_str()),
-            ("idle_in_transaction_session_timeout", "10min"),
-            ("lock_timeout", LOCK_TIMEOUT),
-        ] {
-            let sql = "SELECT set_config($1, $2, false)";
-            client
-                .query_typed(sql, &[(&setting, Type::TEXT), (&value, Type::TEXT)])
-                .await
-                .map_err(stripped)?;
-        }
-        let begin = "START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-        client.execute_typed(begin, &[]).await.map_err(stripped)?;
-        // The first statement takes the snapshot.
-        let time = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8";
-        let time: i64 = client.query_typed_one(time, &[]).await.map_err(stripped)?.get(0);
+        let limits = [(&longest as &(dyn ToSql + Sync), Type::TEXT)];
+        let (limited, begun, time, tables) = tokio::join!(
+            client.query_typed(LIMITS_SQL, &limits),
+            client.execute_typed(BEGIN_SQL, &[]),
+            client.query_typed_one(TIME_SQL, &[]),
+            lookup::tables(&client, planned)
+        );
+        limited.map_err(stripped)?;
+        begun.map_err(stripped)?;
+        let time: i64 = time.map_err(stripped)?.get(0);
         let collected_at = Timestamp::from_microsecond(time)
             .map_err(|_| Problem::new(Reason::ClockSkew, "postgres.host", "the store's time is out of range"))?;
-        let facts = look_up(&client, planned).await?;
-        let datasets = dataset::resolve(planned, facts, right, activities)?;
+        let datasets = dataset::resolve(planned, tables?, right, activities)?;
         Ok(Self {
             planned,
             server_version: session.server_version,
@@ -176,36 +165,80 @@ impl<'a> StoreSnapshot<'a> {
         let Some(dataset) = &self.datasets[place] else {
             return Ok((walked, Vec::new()));
         };
-        let mut keys: Vec<KeySet> = dataset
-            .wanted
-            .iter()
-            .map(|wanted| KeySet::new(wanted.columns.len()))
-            .collect();
+        let mut keys = dataset.key_sets();
         let data = dataset.left_out.is_none();
         let Some(mut cursor) = self.cursor(place, subject, data).await? else {
             walked.kept = Some(Vec::new());
             return Ok((walked, keys));
         };
-        let mut kept = Some(Vec::new());
+        let mut kept = Vec::new();
         let mut size = 0;
         while let Some(found) = cursor.next().await.map_err(|error| self.fault(&error))? {
             walked.rows += 1;
-            live.add_rows(1);
             found.collect(dataset, &mut keys);
-            if let Some(records) = kept.as_mut().filter(|_| data) {
+            if data {
                 let record = cursor.record(&found);
                 size += record.size();
-                records.push(record);
+                kept.push(record);
                 if size > room {
-                    kept = None;
+                    // Too many to be kept: they are read again when they are written. Here only their keys count.
+                    drop(kept);
+                    return self.walk_keys(place, subject, (guard, live)).await;
                 }
             }
             if walked.rows % 1000 == 0 {
                 guard.stop().map_or(Ok(()), |reason| Err(Fault::stop(reason)))?;
             }
         }
-        walked.kept = kept;
+        live.add_rows(u64::try_from(walked.rows).unwrap_or(0));
+        walked.kept = Some(kept);
         Ok((walked, keys))
+    }
+
+    /// The number of rows and their keys, without what leaves the store.
+    async fn walk_keys(
+        &self,
+        place: usize,
+        subject: &Subject,
+        (guard, live): (&Guard, &Progress),
+    ) -> Result<(Walked, Vec<KeySet>), Fault> {
+        let mut walked = Walked::default();
+        let Some(dataset) = &self.datasets[place] else {
+            return Ok((walked, Vec::new()));
+        };
+        let mut keys = dataset.key_sets();
+        if keys.is_empty() {
+            walked.rows = self.count(dataset, subject).await?;
+            live.add_rows(u64::try_from(walked.rows).unwrap_or(0));
+            return Ok((walked, keys));
+        }
+        if let Some(mut cursor) = self.cursor(place, subject, false).await? {
+            while let Some(found) = cursor.next().await.map_err(|error| self.fault(&error))? {
+                walked.rows += 1;
+                live.add_rows(1);
+                found.collect(dataset, &mut keys);
+                if walked.rows % 1000 == 0 {
+                    guard.stop().map_or(Ok(()), |reason| Err(Fault::stop(reason)))?;
+                }
+            }
+        }
+        Ok((walked, keys))
+    }
+
+    async fn count(&self, dataset: &Dataset, subject: &Subject) -> Result<i64, Fault> {
+        let Some(query) = query::count(&self.known(subject), dataset) else {
+            return Ok(0);
+        };
+        let row = self.client.query_typed_one(&query.sql, &query.values()).await;
+        Ok(row.map_err(|error| self.fault(&StoreError::of(&error)))?.get(0))
+    }
+
+    const fn known<'b>(&'b self, subject: &'b Subject) -> Known<'b> {
+        Known {
+            subject,
+            datasets: self.datasets.as_slice(),
+            keys: self.keys.as_slice(),
+        }
     }
 
     /// The rows of a dataset; `None` where no row can be the person's. `data`: with what leaves the store.
@@ -213,12 +246,7 @@ impl<'a> StoreSnapshot<'a> {
         let Some(dataset) = &self.datasets[place] else {
             return Ok(None);
         };
-        let known = Known {
-            subject,
-            datasets: &self.datasets,
-            keys: &self.keys,
-        };
-        let Some(query) = query::rows(&known, dataset, data) else {
+        let Some(query) = query::rows(&self.known(subject), dataset, data) else {
             return Ok(None);
         };
         let number = self.cursors.fetch_add(1, Ordering::Relaxed);
@@ -266,34 +294,4 @@ impl<'a> Records<'a> {
             }
         }
     }
-}
-
-/// The tables of a store, those of all datasets at once.
-async fn look_up(client: &Client, planned: &ExportStore) -> Result<Facts, Fault> {
-    let lookups = planned.datasets.iter().map(|dataset| async move {
-        if dataset.subjects.is_empty() {
-            return Ok(None);
-        }
-        let field = format!("{}.table", dataset::field(planned, dataset));
-        let name = TableName::new(&dataset.schema, &dataset.table)
-            .map_err(|error| Problem::new(Reason::InvalidPlan, &field, error.to_string()))?;
-        catalogue::table(client, &name, &field).await.map(Some)
-    });
-    let tables = futures::future::try_join_all(lookups).await?;
-    let oids: Vec<i64> = tables.iter().flatten().map(|table| table.oid).collect();
-    let rows = client
-        .query_typed(TABLES_SQL, &[(&oids, Type::INT8_ARRAY)])
-        .await
-        .map_err(|error| Fault::store(&planned.name, &StoreError::of(&error)))?;
-    let more = rows
-        .iter()
-        .map(|row| {
-            let more = TableFacts {
-                partitioned: row.get(1),
-                primary_key: row.get::<_, Option<Vec<String>>>(2).unwrap_or_default(),
-            };
-            (row.get(0), more)
-        })
-        .collect();
-    Ok(Facts { tables, more })
 }

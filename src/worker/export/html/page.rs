@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::domain::escape::entity;
+
 /// Styles of every page. No picture, no font and no script is loaded from anywhere.
 const STYLE: &str = include_str!("style.css");
 
@@ -14,15 +16,14 @@ pub fn markup(out: &mut Vec<u8>, markup: &'static str) {
 pub fn text(out: &mut Vec<u8>, text: &str) {
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
+        if let Some(entity) = entity(character) {
+            out.extend_from_slice(entity.as_bytes());
+            continue;
+        }
         match character {
             // A line may end in either way; it ends once.
             '\r' if characters.peek() == Some(&'\n') => {}
             '\r' => out.push(b'\n'),
-            '&' => out.extend_from_slice(b"&amp;"),
-            '<' => out.extend_from_slice(b"&lt;"),
-            '>' => out.extend_from_slice(b"&gt;"),
-            '"' => out.extend_from_slice(b"&quot;"),
-            '\'' => out.extend_from_slice(b"&#39;"),
             '\n' | '\t' => out.push(character.to_string().as_bytes()[0]),
             // HTML has no place for other control characters, and a reader could not see them.
             character if character.is_control() || ('\u{fdd0}'..='\u{fdef}').contains(&character) => {

@@ -141,7 +141,7 @@ fn is_table(part: &Part<'_>) -> bool {
 }
 
 const fn is_number(shape: Shape) -> bool {
-    matches!(shape, Shape::Integer | Shape::Decimal | Shape::Float)
+    shape.is_number()
 }
 
 async fn write_row(
