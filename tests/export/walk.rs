@@ -111,7 +111,7 @@ async fn what_is_about_the_other_person_is_hidden_unless_it_is_about_both() {
     let row = |dataset: &str, id: i64| {
         let rows = opened.rows(dataset);
         rows.into_iter()
-            .find(|row| row["id"] == id || row["id"] == id.to_string())
+            .find(|row| row["id"] == id || row["id"].as_str() == Some(&id.to_string()))
             .unwrap_or_else(|| panic!("{dataset} {id}"))
     };
     let message = |id, sender: &Value, recipient: &Value, words: &Value| {

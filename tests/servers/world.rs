@@ -102,7 +102,7 @@ impl World {
             last = status.unwrap_or_default().to_string();
             // A conflict with the other operator is an error of a reconcile, which begins anew then.
             let guarded = Arc::new(Guarded(Ok(request)));
-            if let Err(error) = reconcile(guarded, self.operators[operator].clone()).await {
+            if let Err(error) = Box::pin(reconcile(guarded, self.operators[operator].clone())).await {
                 last = error.to_string();
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
