@@ -101,7 +101,7 @@ install: ## the binary into $(PREFIX)/bin (PREFIX=/usr/local)
 bench-sweep: ## ratios of a sweep over 5 million rows against a plain DELETE
 	@bench/sweep.sh
 
-bench-encryption: ## re-encryption of 2,100 Secrets against kubectl get | kubectl replace
+bench-encryption: ## re-encryption of 2,100 Secrets against kubectl get | kubectl replace, and of 10,000
 	servers=$$(dev/encryption/servers.sh) && eval "$$servers" && \
 	  cargo test $(CARGO_FLAGS) --test encryption -- --ignored --nocapture two_thousand_small
 
