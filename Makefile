@@ -104,7 +104,7 @@ bench-sweep: ## ratios of a sweep over 5 million rows against a plain DELETE
 bench-export: ## ratios of an export against scripts of psql, jq, zip, zstd and age (MARKDOWN=1 prints a table too)
 	@bench/export.sh
 
-bench-encryption: ## re-encryption of 2,100 Secrets against kubectl get | kubectl replace
+bench-encryption: ## re-encryption of 2,100 Secrets against kubectl get | kubectl replace, and of 10,000
 	servers=$$(dev/encryption/servers.sh) && eval "$$servers" && \
 	  cargo test $(CARGO_FLAGS) --test encryption -- --ignored --nocapture two_thousand_small
 

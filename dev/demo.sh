@@ -2,7 +2,8 @@
 # make demo, in two acts, each of which is judged by plain SQL:
 #   1. a retention policy, applied in a cluster, removes and masks rows of a PostgreSQL, exactly those that SQL written from
 #      the privacy policy expects;
-#   2. a person asks for their data, and gets it sealed: every row of theirs, and no other.
+#   2. a person asks for their data, and gets it sealed: every row of theirs, and no other;
+#   3. a record of processing asks for encryption, and a Secret that lay in plain text in etcd does so no more.
 # Exits 0 only then. The cluster stays; running it again starts over.
 #   CLUSTER=current   use the cluster that kubectl now points to (IMAGE=REGISTRY/NAME:TAG names an image it can pull,
 #                     S3_IMAGE that of a versitygw)
@@ -37,4 +38,6 @@ act_retention
 # shellcheck source=dev/demo/export.sh
 . dev/demo/export.sh
 act_export
+# Encryption changes how a cluster stores Secrets: only in one of our own.
+[ "${CLUSTER:-}" = current ] || IMAGE=$IMAGE dev/demo-encryption.sh
 what_next

@@ -60,6 +60,18 @@ fn recover(arguments: &Arguments) -> Result<String, String> {
         .recovered()
         .map_err(|error| format!("the file cannot be made from the one that was there before us: {error}"))?;
     let file = recovered.file.clone().unwrap_or_default();
+    let resources: Vec<String> = recovered
+        .resources
+        .iter()
+        .map(|resource| resource.name.clone())
+        .collect();
+    let plain = recovered.in_plain_text(&resources);
+    if !plain.is_empty() {
+        eprintln!(
+            "this record is from before the key was readable everywhere: until the operator has put it first, API servers write {} in plain text. kubectl get ce cluster -w shows it; is there a newer record on another node, or a newer sealed copy?",
+            plain.join(", ")
+        );
+    }
     if arguments.file {
         return Ok(file);
     }

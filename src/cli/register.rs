@@ -99,7 +99,7 @@ fn text(arguments: &Arguments) -> Result<String, Error> {
         Form::Html => html(&register, language),
         Form::Csv => csv(&register),
         Form::Json => json(&register),
-        Form::Md => markdown(&register),
+        Form::Md => markdown(&register, language),
     })
 }
 

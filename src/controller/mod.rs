@@ -1,6 +1,7 @@
 //! The imperative shell: it looks, lets the pure core decide, and does what was decided.
 
 pub mod apply;
+mod caches;
 pub mod cluster_encryption;
 pub mod context;
 pub mod data_retention_policy;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{BoxFuture, Shared};
+use futures::future::{BoxFuture, Shared, select};
 use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
@@ -17,6 +17,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{controller, watcher};
 use kube::{Client, Resource, ResourceExt as _};
 
+use super::caches::Caches;
 use super::cluster_encryption::{self, GuardedEncryption};
 use super::context::{
     GuardedActivity, GuardedNotice, GuardedPolicy, GuardedRequest, GuardedRightsPolicy, GuardedSource,
@@ -35,8 +36,12 @@ use crate::plan::transitions::Transition;
 const CONCURRENCY: u16 = 8;
 /// Changes within this time make one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(500);
+/// Each step of a rotation is a reconcile, and nobody else makes changes in between: there is little to gather.
+const ENCRYPTION_DEBOUNCE: Duration = Duration::from_millis(50);
 /// Pause after a refusal: rights do not come back within seconds.
 const FORBIDDEN_PAUSE: Duration = Duration::from_mins(5);
+/// Until the pauses are this long, a refusal counts as any failure: an API server that has just started knows no rights yet.
+const REFUSED_FOR_GOOD: Duration = Duration::from_secs(8);
 
 /// Which namespaces are watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +76,8 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
     let activities: Vec<Controller<GuardedActivity>> = scopes.apis(&client).into_iter().map(controller).collect();
     // Cluster-scoped: one, whatever is watched.
     let notices: Controller<GuardedNotice> = controller(Api::all(client.clone()));
-    let encryptions: Controller<GuardedEncryption> = controller(Api::all(client.clone()));
+    let encryptions: Controller<GuardedEncryption> =
+        controller(Api::all(client.clone())).with_config(config(ENCRYPTION_DEBOUNCE));
     let stores = Stores {
         encryptions: vec![encryptions.store()],
         policies: policies.iter().map(Controller::store).collect(),
@@ -82,14 +88,15 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
         notices: vec![notices.store()],
     };
     let context = context(stores.clone());
-    let mut running: Vec<BoxFuture<'static, ()>> = Vec::new();
+    let (caches, filling) = Caches::new(stores.clone());
+    let mut running = vec![select(filling.boxed(), shutdown.clone()).map(drop).boxed()];
     running.push(
         drive(
             encryptions.graceful_shutdown_on(shutdown.clone()),
             cluster_encryption::reconcile,
             "ClusterEncryption",
             context.clone(),
-            stores.clone(),
+            caches.clone(),
         )
         .boxed(),
     );
@@ -113,7 +120,7 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
                 processing_activity::reconcile,
                 "ProcessingActivity",
                 context.clone(),
-                stores.clone(),
+                caches.clone(),
             )
             .boxed(),
         );
@@ -123,7 +130,7 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
                 data_retention_policy::reconcile,
                 "DataRetentionPolicy",
                 context.clone(),
-                stores.clone(),
+                caches.clone(),
             )
             .boxed(),
         );
@@ -133,7 +140,7 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
                 data_source::reconcile,
                 "DataSource",
                 context.clone(),
-                stores.clone(),
+                caches.clone(),
             )
             .boxed(),
         );
@@ -143,7 +150,7 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
                 exports::rights_policy::reconcile,
                 "SubjectRightsPolicy",
                 context.clone(),
-                stores.clone(),
+                caches.clone(),
             )
             .boxed(),
         );
@@ -153,13 +160,13 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
                 exports::request::reconcile,
                 "ExportRequest",
                 context.clone(),
-                stores.clone(),
+                caches.clone(),
             )
             .boxed(),
         );
     }
     let notices = records::by_notices(notices, &scopes.apis(&client)).graceful_shutdown_on(shutdown.clone());
-    running.push(drive(notices, privacy_notice::reconcile, "PrivacyNotice", context, stores).boxed());
+    running.push(drive(notices, privacy_notice::reconcile, "PrivacyNotice", context, caches).boxed());
     futures::future::join_all(running).await;
 }
 
@@ -167,11 +174,13 @@ fn controller<K>(api: Api<K>) -> Controller<K>
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
 {
-    Controller::new(api, watched()).with_config(
-        controller::Config::default()
-            .concurrency(CONCURRENCY)
-            .debounce(DEBOUNCE),
-    )
+    Controller::new(api, watched()).with_config(config(DEBOUNCE))
+}
+
+fn config(debounce: Duration) -> controller::Config {
+    controller::Config::default()
+        .concurrency(CONCURRENCY)
+        .debounce(debounce)
 }
 
 /// In small pages: a list of a thousand objects is held in memory twice while it is read.
@@ -315,19 +324,15 @@ async fn drive<K, F>(
     reconcile: fn(Arc<K>, Arc<Context>) -> F,
     kind: &'static str,
     context: Arc<Context>,
-    stores: Stores,
+    caches: Caches,
 ) where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
     F: Future<Output = Result<Action, Error>> + Send + 'static,
 {
     let reconciler = move |object: Arc<K>, context: Arc<Context>| {
-        let stores = stores.clone();
+        let mut caches = caches.clone();
         async move {
-            if kind == "ProcessingActivity" {
-                filled_with_notices(&stores).await;
-            } else {
-                filled(&stores).await;
-            }
+            caches.filled(kind == "ProcessingActivity").await;
             let begin = (context.now)();
             context.health.begin(begin);
             let timer = std::time::Instant::now();
@@ -358,36 +363,6 @@ async fn drive<K, F>(
         .await;
 }
 
-async fn filled(stores: &Stores) {
-    // An error here means that the controllers are being stopped.
-    for store in &stores.policies {
-        let _ = store.wait_until_ready().await;
-    }
-    for store in &stores.sources {
-        let _ = store.wait_until_ready().await;
-    }
-    for store in &stores.rights {
-        let _ = store.wait_until_ready().await;
-    }
-    for store in &stores.requests {
-        let _ = store.wait_until_ready().await;
-    }
-    for store in &stores.activities {
-        let _ = store.wait_until_ready().await;
-    }
-    for store in &stores.encryptions {
-        let _ = store.wait_until_ready().await;
-    }
-}
-
-/// Notices are waited for by activities only: a notice that is not known yet must not be told as missing.
-async fn filled_with_notices(stores: &Stores) {
-    filled(stores).await;
-    for store in &stores.notices {
-        let _ = store.wait_until_ready().await;
-    }
-}
-
 async fn after_failure<K>(context: &Context, object: &K, kind: &'static str, error: &Error) -> Action
 where
     K: Resource<DynamicType = ()>,
@@ -399,7 +374,7 @@ where
         return Action::requeue(Duration::from_secs(1));
     }
     tracing::warn!(kind, %namespace, %name, error = %error.chain(), "the reconcile failed; it is tried again");
-    if error.is_forbidden() {
+    if error.is_forbidden() && pause >= REFUSED_FOR_GOOD {
         let transition = Transition {
             warning: true,
             reason: "Forbidden".to_owned(),

@@ -172,6 +172,21 @@ impl Configuration {
         readers
     }
 
+    /// Whether API servers write the objects of a resource as they are.
+    #[must_use]
+    pub fn writes_plain_text(&self, resource: &str) -> bool {
+        let entry = self.resources.iter().find(|entry| entry.covers(resource));
+        let first = entry.and_then(|entry| entry.providers.first());
+        first.is_none_or(|provider| provider.identity.is_some())
+    }
+
+    /// Resources that are named and encrypted.
+    #[must_use]
+    pub fn encrypted(&self) -> BTreeSet<String> {
+        let named = self.resources.iter().flat_map(|entry| &entry.resources);
+        named.filter(|name| !self.writes_plain_text(name)).cloned().collect()
+    }
+
     /// This file, with our keys for the managed resources: before the providers that a resource has here, or after
     /// them. The first key writes.
     pub fn with_our_keys(&self, managed: &[Managed<'_>], keys: &[(&str, &Material)]) -> Result<Self, NotUnderstood> {

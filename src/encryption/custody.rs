@@ -390,7 +390,8 @@ impl Custody {
     }
 
     /// After a loss: every key is put into the file, and the rotation goes on from where that is safe. The generation
-    /// jumps, so that no agent takes the file for an older one.
+    /// jumps, so that no agent takes the file for an older one. Where every API server is known to read the newest key,
+    /// it comes first at once, so that no object is written in plain text that would have been encrypted before the loss.
     pub fn recovered(&self) -> Result<Self, NotUnderstood> {
         let mut next = self.clone();
         for key in &mut next.keys {
@@ -398,6 +399,9 @@ impl Custody {
         }
         next.generation += 1000;
         next.verification = None;
+        if self.may_promote() {
+            return next.promoted();
+        }
         let newest_writes = next.active == next.keys.first().map(|key| key.name.clone());
         let unpromoted = next.resources.iter().any(|resource| !resource.promoted);
         next.step = match (next.keys.is_empty(), newest_writes && !unpromoted) {
@@ -406,6 +410,28 @@ impl Custody {
             (false, false) => Step::Distribute,
         };
         next.with_new_file()
+    }
+
+    /// Every API server reads the newest key, and none writes with it yet.
+    fn may_promote(&self) -> bool {
+        self.step == Step::Distribute && self.agreed_at.is_some()
+    }
+
+    /// Resources that are encrypted from the first moment on if this record is recovered.
+    #[must_use]
+    pub fn encrypted_when_recovered(&self) -> BTreeSet<String> {
+        let is_encrypted = |resource: &&Resource| resource.promoted || self.may_promote();
+        let names = self.resources.iter().filter(is_encrypted);
+        names.map(|resource| resource.name.clone()).collect()
+    }
+
+    /// Those of the resources that API servers write in plain text, with the file as it is.
+    #[must_use]
+    pub fn in_plain_text(&self, resources: &[String]) -> Vec<String> {
+        let file = self.file.as_deref().map(Configuration::parse);
+        let Some(Ok(file)) = file else { return Vec::new() };
+        let plain = resources.iter().filter(|resource| file.writes_plain_text(resource));
+        plain.cloned().collect()
     }
 
     fn with_new_file(mut self) -> Result<Self, NotUnderstood> {

@@ -102,7 +102,20 @@ pub fn judge(offered: Result<&Custody, &str>, last: Option<&Custody>, disk: Opti
             "FileNotUnderstood",
             "the API server's file is not understood, and it is not ours: it is left alone",
         ),
-        Some(missing) if missing.is_empty() => Verdict::Replace { heals: !is_ours },
+        Some(missing) if missing.is_empty() => {
+            let plain = in_plain_text_again(disk, file);
+            if is_ours && !plain.is_empty() {
+                keep(
+                    "WouldWritePlainText",
+                    format!(
+                        "with the new file the API server would write {} in plain text, which it encrypts now: the old file stays. The Secret was rebuilt from a record that is too old: take the newest record of all nodes (privacy-operator recover --help)",
+                        plain.join(", ")
+                    ),
+                )
+            } else {
+                Verdict::Replace { heals: !is_ours }
+            }
+        }
         Some(missing) if is_ours => keep(
             "KeyNotRetired",
             format!(
@@ -145,6 +158,15 @@ fn lost_readers(old: &str, new: &str, offered: &Custody) -> Option<Vec<String>> 
         }
     }
     Some(lost.into_iter().collect())
+}
+
+/// What is encrypted with the old file and would not be with the new one.
+fn in_plain_text_again(old: &str, new: &str) -> Vec<String> {
+    let (Ok(old), Ok(new)) = (Configuration::parse(old), Configuration::parse(new)) else {
+        return Vec::new();
+    };
+    let encrypted = old.encrypted().into_iter();
+    encrypted.filter(|resource| new.writes_plain_text(resource)).collect()
 }
 
 fn is_retired(reader: &str, offered: &Custody) -> bool {
@@ -281,6 +303,22 @@ mod tests {
             reason(judge(Ok(&wrong), Some(&two), two.file.as_deref())),
             "KeyNotRetired"
         );
+    }
+
+    #[test]
+    fn no_file_goes_back_to_plain_text() {
+        let (old, new) = records();
+        // Rebuilt from a record of before the key came first.
+        let recovered = old.recovered().unwrap();
+        let verdict = judge(Ok(&recovered), Some(&new), new.file.as_deref());
+        let Verdict::Keep(problem) = verdict else {
+            panic!("{verdict:?}")
+        };
+        assert_eq!(problem.reason, "WouldWritePlainText");
+        assert!(problem.message.contains("secrets"), "{}", problem.message);
+        assert_eq!(judge(Ok(&recovered), Some(&old), old.file.as_deref()), Verdict::Right);
+        let newest = new.recovered().unwrap();
+        assert_eq!(judge(Ok(&newest), Some(&new), new.file.as_deref()), Verdict::Right);
     }
 
     #[test]

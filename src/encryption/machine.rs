@@ -342,8 +342,9 @@ fn next_step(
         Step::Settled if !is_sealed(wanted, custody, seen) => Ok(Decision::Seal),
         Step::Settled => Ok(Decision::Settled),
         Step::Mint if is_sealed(wanted, custody, seen) => write(custody.distributed()?),
-        Step::Mint => Ok(Decision::Seal),
-        Step::Distribute => write(custody.promoted()?),
+        // What is sealed must not fall back behind what is about to be: see `Custody::recovered`.
+        Step::Distribute if is_sealed(wanted, custody, seen) => write(custody.promoted()?),
+        Step::Mint | Step::Distribute => Ok(Decision::Seal),
         Step::Promote => {
             let since = custody.agreed_at.map(|at| seen.now.duration_since(at));
             if since.is_none_or(|since| since < wanted.settle) {
@@ -386,13 +387,15 @@ fn is_due(wanted: &Wanted, custody: &Custody, now: Timestamp) -> bool {
         || wanted.next_rotation(custody).is_some_and(|next| next <= now)
 }
 
-/// The sealed copy holds every key, for exactly these recipients.
+/// The sealed copy holds every key, for exactly these recipients, and would encrypt what this record would.
 fn is_sealed(wanted: &Wanted, custody: &Custody, seen: &Observation) -> bool {
     if wanted.recipients.is_empty() {
         return true;
     }
     seen.escrow.as_ref().is_some_and(|sealed| {
-        custody.keys.iter().all(|key| sealed.keys.contains(&key.name)) && sealed.recipients == wanted.recipients
+        custody.keys.iter().all(|key| sealed.keys.contains(&key.name))
+            && sealed.recipients == wanted.recipients
+            && sealed.encrypted.is_superset(&custody.encrypted_when_recovered())
     })
 }
 

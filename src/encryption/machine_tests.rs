@@ -126,6 +126,7 @@ impl World {
                 self.escrow = Some(Sealed {
                     keys: self.custody().keys.iter().map(|key| key.name.clone()).collect(),
                     recipients: wanted().recipients,
+                    encrypted: self.custody().encrypted_when_recovered(),
                 });
             }
             Decision::Order(order) => {
@@ -500,6 +501,56 @@ fn observe_takes_no_step_and_render_needs_no_agent() {
     let mut seen = World::new().seen();
     seen.agents = None;
     assert!(matches!(decide(&wanted, &seen, &[1; 32]), Decision::Write(next) if next.step == Step::Import));
+}
+
+#[test]
+fn what_is_sealed_before_a_key_comes_first_encrypts_from_the_first_moment_on() {
+    let (mut world, wanted) = (World::new(), wanted());
+    while world.step(&wanted, 1) != Decision::Seal {}
+    let secrets = wanted.resources.as_slice();
+    let early = world.custody().recovered().unwrap();
+    assert_eq!(
+        early.in_plain_text(secrets),
+        secrets,
+        "not every API server reads the key yet"
+    );
+    // Once all of them do, it is sealed again before it comes first.
+    while world.step(&wanted, 1) != Decision::Seal {}
+    let sealed = world.custody().clone();
+    assert_eq!((sealed.step, sealed.active.as_ref()), (Step::Distribute, None));
+    let recovered = sealed.recovered().unwrap();
+    assert_eq!(recovered.step, Step::Promote);
+    assert!(recovered.in_plain_text(secrets).is_empty(), "{recovered:?}");
+    world.run(&wanted, 1);
+    // A copy that an earlier version made is made anew.
+    world.escrow.as_mut().unwrap().encrypted.clear();
+    assert_eq!(decide(&wanted, &world.seen(), &[2; 32]), Decision::Seal);
+    world.act(&Decision::Seal);
+    // The next rotation has no need of a second seal: the key before writes on.
+    let again = Wanted {
+        request: Some("again".to_owned()),
+        ..wanted
+    };
+    let mut seals = 0;
+    while world.custody().step != Step::Promote {
+        seals += usize::from(world.step(&again, 2) == Decision::Seal);
+    }
+    assert_eq!(seals, 1);
+}
+
+#[test]
+fn whoever_asks_again_and_again_during_a_rotation_gets_one_more() {
+    let (mut world, mut wanted) = (World::new(), wanted());
+    for text in 0..5 {
+        wanted.request = Some(text.to_string());
+        world.step(&wanted, 1);
+        world.step(&wanted, 1);
+    }
+    let first = world.custody().clone();
+    assert_ne!(first.step, Step::Settled, "a rotation is under way");
+    world.run(&wanted, 2);
+    assert_eq!(world.custody().next_number, first.next_number + 1);
+    assert_eq!(world.custody().request.as_deref(), Some("4"));
 }
 
 #[test]

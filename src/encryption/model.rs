@@ -29,6 +29,7 @@ pub enum Mutant {
     MintWhenTheSecretIsMissing,
     AgentTakesAnOlderFile,
     NoTimeForWritesThatBegan,
+    SealsTheKeysOnly,
 }
 
 /// What the world does besides reloading.
@@ -83,6 +84,7 @@ pub struct Node {
 pub struct Stored {
     pub custody: Option<u16>,
     pub objects: Vec<u16>,
+    /// The record in the sealed copy.
     pub sealed: Option<u16>,
 }
 
@@ -116,7 +118,6 @@ pub struct Explorer {
     pub custodies: Interned<Custody>,
     pub files: Interned<String>,
     pub keys: Interned<String>,
-    pub sealed: Interned<BTreeSet<String>>,
     pub orders: Interned<String>,
     /// Of each file: what it reads, and what it writes.
     pub meaning: HashMap<u16, (BTreeSet<u16>, u16)>,
@@ -135,7 +136,6 @@ impl Explorer {
             custodies: Interned::new(),
             files: Interned::new(),
             keys: Interned::new(),
-            sealed: Interned::new(),
             orders: Interned::new(),
             meaning: HashMap::new(),
             verdicts: HashMap::new(),
@@ -248,10 +248,11 @@ impl Explorer {
             now,
             custody: custody.map_or(Found::Absent, |custody| Found::Present(Box::new(custody.clone()))),
             remembered: BTreeSet::new(),
-            escrow: state.stored.sealed.filter(|_| !forgets).map(|sealed| Sealed {
-                keys: self.sealed.get(sealed).clone(),
-                recipients: wanted().recipients,
-            }),
+            escrow: state
+                .stored
+                .sealed
+                .filter(|_| !forgets)
+                .map(|sealed| self.sealed(sealed)),
             servers: state
                 .nodes
                 .iter()
@@ -276,6 +277,18 @@ impl Explorer {
             },
             order: state.order.map(|id| self.order(state, self.orders.get(id))),
             report: state.order.map(|id| self.report(state, self.orders.get(id))),
+        }
+    }
+
+    fn sealed(&self, record: u16) -> Sealed {
+        let record = self.custodies.get(record);
+        Sealed {
+            keys: record.keys.iter().map(|key| key.name.clone()).collect(),
+            recipients: wanted().recipients,
+            encrypted: match self.mutant {
+                Mutant::SealsTheKeysOnly => wanted().resources.into_iter().collect(),
+                _ => record.encrypted_when_recovered(),
+            },
         }
     }
 
@@ -336,6 +349,12 @@ impl Explorer {
             }
         }
         None
+    }
+
+    /// Whether a file has objects written as they are.
+    pub fn writes_plain_text(&mut self, file: u16) -> bool {
+        let first = self.meaning(file).1;
+        self.keys.get(first) == "identity"
     }
 
     /// Times are made equal, so that states can be.
@@ -406,13 +425,7 @@ impl Explorer {
                 }
                 next.stored.custody = Some(*number);
             }
-            Pending::Seal => {
-                let names: BTreeSet<String> = self
-                    .custody(state)
-                    .map(|custody| custody.keys.iter().map(|key| key.name.clone()).collect())
-                    .unwrap_or_default();
-                next.stored.sealed = Some(self.sealed.number(&names));
-            }
+            Pending::Seal => next.stored.sealed = state.stored.custody,
             Pending::Order(id) => {
                 next.order = Some(self.orders.number(id));
                 next.looked = 0;
@@ -427,10 +440,10 @@ impl Explorer {
     pub fn next(&mut self, state: &State) -> Result<Vec<State>, String> {
         let mut all = Vec::new();
         self.operator(state, &mut all)?;
-        self.control_plane(state, &mut all);
+        self.control_plane(state, &mut all)?;
         self.migrator(state, &mut all);
         if self.bounds.losses {
-            self.losses(state, &mut all);
+            self.losses(state, &mut all)?;
         }
         Ok(all)
     }

@@ -68,7 +68,7 @@ impl Explorer {
         Ok(())
     }
 
-    pub fn control_plane(&mut self, state: &State, all: &mut Vec<State>) {
+    pub fn control_plane(&mut self, state: &State, all: &mut Vec<State>) -> Result<(), String> {
         let offers: Vec<u16> = state
             .stored
             .custody
@@ -80,6 +80,9 @@ impl Explorer {
             let node = state.nodes[index].clone();
             for offered in &offers {
                 if let Some(changed) = self.offer(&node, *offered) {
+                    if self.writes_plain_text(changed.disk) && !self.writes_plain_text(node.disk) {
+                        return Err(format!("node {index} goes back to plain text"));
+                    }
                     let mut next = state.clone();
                     next.nodes[index] = changed;
                     all.push(next);
@@ -114,6 +117,7 @@ impl Explorer {
             next.waited = true;
             all.push(next);
         }
+        Ok(())
     }
 
     pub fn migrator(&mut self, state: &State, all: &mut Vec<State>) {
@@ -139,7 +143,7 @@ impl Explorer {
         }
     }
 
-    pub fn losses(&mut self, state: &State, all: &mut Vec<State>) {
+    pub fn losses(&mut self, state: &State, all: &mut Vec<State>) -> Result<(), String> {
         // One that is taken in the middle of a file's way is like one before it or after it.
         let is_quiet = self
             .custody(state)
@@ -151,7 +155,7 @@ impl Explorer {
             all.push(next);
         }
         if state.losses == 0 {
-            // Somebody rebuilds the Secret from the files of a node.
+            // Somebody rebuilds the Secret from the files of a node, or from the sealed copy.
             let newest = state
                 .nodes
                 .iter()
@@ -161,8 +165,8 @@ impl Explorer {
                 decide(&self.wanted(state), &self.seen(state), &[0; 32]),
                 Decision::Stop(_)
             );
-            if let (true, Some(newest)) = (lost, newest) {
-                let recovered = self.custodies.get(newest).recovered().unwrap();
+            for record in newest.into_iter().chain(state.stored.sealed).filter(|_| lost) {
+                let recovered = self.custodies.get(record).recovered().unwrap();
                 if recovered.generation < 2000 {
                     let mut next = state.clone();
                     next.stored.custody = Some(self.intern(&recovered));
@@ -170,8 +174,9 @@ impl Explorer {
                     all.push(next);
                 }
             }
-            return;
+            return Ok(());
         }
+        self.all_is_lost(state, all)?;
         let backup = state.backup.clone();
         let mut lost = state.clone();
         lost.losses -= 1;
@@ -181,7 +186,7 @@ impl Explorer {
         all.push(lost.clone());
         lost.stored.sealed = None;
         all.push(lost.clone());
-        let Some(backup) = backup else { return };
+        let Some(backup) = backup else { return Ok(()) };
         let mut restored = lost;
         restored.stored = state.stored.clone();
         restored.stored.custody = backup.custody;
@@ -201,5 +206,35 @@ impl Explorer {
         {
             all.push(restored);
         }
+        Ok(())
+    }
+
+    /// The Secret and every file are lost at once; the API servers start with the file that the sealed copy gives.
+    fn all_is_lost(&mut self, state: &State, all: &mut Vec<State>) -> Result<(), String> {
+        let Some(sealed) = state.stored.sealed else {
+            return Ok(());
+        };
+        let recovered = self.custodies.get(sealed).recovered().unwrap();
+        let file = self.files.number(recovered.file.as_ref().unwrap());
+        let loaded = state.nodes.clone().map(|node| node.loaded);
+        let was_encrypted = loaded.into_iter().any(|file| !self.writes_plain_text(file));
+        if was_encrypted && self.writes_plain_text(file) {
+            return Err("after a recovery from the sealed copy, objects are written in plain text again".to_owned());
+        }
+        let mut next = state.clone();
+        next.losses -= 1;
+        next.backup = None;
+        next.waited = false;
+        next.stored.custody = Some(self.intern(&recovered));
+        for node in &mut next.nodes {
+            *node = Node {
+                disk: file,
+                last: None,
+                loaded: file,
+                begun: None,
+            };
+        }
+        all.push(next);
+        Ok(())
     }
 }

@@ -15,6 +15,8 @@ const LOSSES: Bounds = Bounds {
     writers: 0,
     losses: true,
 };
+/// Some twenty times as much to explore.
+const LOSSES_AND_WRITES: Bounds = Bounds { writers: 1, ..LOSSES };
 
 #[test]
 fn in_every_interleaving_every_server_reads_every_object() {
@@ -38,6 +40,14 @@ fn also_when_the_secret_the_sealed_copy_or_all_of_etcd_is_lost_or_put_back() {
 }
 
 #[test]
+#[ignore = "a minute of exploration: make soak"]
+fn also_when_objects_are_written_while_something_is_lost() {
+    let explored = Explorer::new(Mutant::None, LOSSES_AND_WRITES).explore().unwrap();
+    eprintln!("{explored:?}");
+    assert!(explored.recovered && explored.states > 100_000, "{explored:?}");
+}
+
+#[test]
 fn each_fault_of_the_machine_is_found() {
     let faults: BTreeMap<&str, (Mutant, Bounds)> = BTreeMap::from([
         ("promote before agreement", (Mutant::PromoteBeforeAgreement, CALM)),
@@ -53,6 +63,7 @@ fn each_fault_of_the_machine_is_found() {
             (Mutant::MintWhenTheSecretIsMissing, LOSSES),
         ),
         ("agent takes an older file", (Mutant::AgentTakesAnOlderFile, LOSSES)),
+        ("seal the keys only", (Mutant::SealsTheKeysOnly, LOSSES)),
     ]);
     for (name, (mutant, bounds)) in faults {
         let fault = Explorer::new(mutant, bounds).explore().err();

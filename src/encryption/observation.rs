@@ -108,6 +108,8 @@ pub struct Sealed {
     pub keys: BTreeSet<String>,
     /// For whom it was sealed.
     pub recipients: Vec<String>,
+    /// [`Custody::encrypted_when_recovered`] of the record in it.
+    pub encrypted: BTreeSet<String>,
 }
 
 /// An API server.

@@ -57,6 +57,8 @@ pub const ROTATING: &str = "Rotating";
 pub const SETTLED: &str = "Settled";
 /// Every object was proven to be under the active key.
 pub const VERIFIED: &str = "Verified";
+/// API servers write what should be encrypted in plain text still.
+pub const IN_PLAIN_TEXT: &str = "InPlainText";
 /// No proof yet.
 pub const NOT_VERIFIED: &str = "NotVerified";
 /// It cannot be told from here.

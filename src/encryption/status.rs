@@ -87,7 +87,7 @@ pub fn status(inputs: &Inputs<'_>) -> ClusterEncryptionStatus {
         objects_left: progress.map(|report| report.left),
         verified: custody.map_or(old.verified, verified),
         next_rotation_at: custody.and_then(|custody| wanted.next_rotation(custody)).map(Time),
-        plaintext: plaintext(custody),
+        plaintext: plaintext(wanted, custody),
         escrow: seen.escrow.as_ref().map(|sealed| EscrowStatus {
             config_map: ESCROW_CONFIG_MAP.to_owned(),
             keys: sealed.keys.iter().cloned().collect(),
@@ -167,13 +167,29 @@ fn encrypted(wanted: &Wanted, custody: Option<&Custody>) -> Judgement {
             reasons::UNVERIFIABLE,
             "mode Observe proves nothing: status.servers says with what each API server writes",
         ),
-        _ => Judgement::new(
-            reasons::ENCRYPTED,
-            false,
-            reasons::NOT_VERIFIED,
-            "no pass has proven yet that every object is encrypted",
-        ),
+        _ => {
+            if let Some(plain) = custody.and_then(|custody| in_plain_text(wanted, custody)) {
+                return Judgement::new(reasons::ENCRYPTED, false, reasons::IN_PLAIN_TEXT, plain);
+            }
+            Judgement::new(
+                reasons::ENCRYPTED,
+                false,
+                reasons::NOT_VERIFIED,
+                "no pass has proven yet that every object is encrypted",
+            )
+        }
     }
+}
+
+/// What is written in plain text until the new key comes first.
+fn in_plain_text(wanted: &Wanted, custody: &Custody) -> Option<String> {
+    let plain = custody.in_plain_text(&wanted.resources);
+    (!plain.is_empty()).then(|| {
+        format!(
+            "until every API server has loaded the file of the step Promote, new objects of {} are written in plain text; they are encrypted in the step Migrate. status.nextAction says what is waited for",
+            plain.join(", ")
+        )
+    })
 }
 
 fn agreed(custody: Option<&Custody>, seen: &Observation) -> Judgement {
@@ -353,8 +369,12 @@ fn verified(custody: &Custody) -> Option<VerifiedStatus> {
     })
 }
 
-fn plaintext(custody: Option<&Custody>) -> Option<String> {
-    let proof = custody?.verification.as_ref()?;
+fn plaintext(wanted: &Wanted, custody: Option<&Custody>) -> Option<String> {
+    let custody = custody?;
+    if let Some(plain) = in_plain_text(wanted, custody) {
+        return Some(plain);
+    }
+    let proof = custody.verification.as_ref()?;
     Some(format!(
         "no object is in plain text since {}; what was before remains in etcd's file until compaction and defragmentation (etcdctl defrag on each member), in its write-ahead log until that is cut, and in every older backup",
         proof.at
@@ -425,6 +445,23 @@ mod tests {
             ("True", "KeyMaterialMissing")
         );
         assert!(status.next_action.unwrap().contains("privacy-operator recover"));
+    }
+
+    #[test]
+    fn as_long_as_objects_are_written_in_plain_text_it_is_told() {
+        let mut world = World::new();
+        while !matches!(world.custody, Found::Present(ref custody) if custody.step == Step::Mint) {
+            world.step(&wanted(), 1);
+        }
+        let status = look(&world);
+        assert_eq!(status.step.as_deref(), Some("Mint"));
+        let encrypted = find(&status.conditions, reasons::ENCRYPTED).unwrap();
+        assert_eq!(
+            (encrypted.status.as_str(), encrypted.reason.as_str()),
+            ("False", "InPlainText")
+        );
+        assert!(encrypted.message.contains("secrets"), "{}", encrypted.message);
+        assert_eq!(status.plaintext.as_ref(), Some(&encrypted.message));
     }
 
     #[test]

@@ -97,7 +97,8 @@ fn head(notice: &PrivacyNotice, language: Language) -> Vec<Section> {
             .clause
             .as_ref()
             .map_or_else(String::new, |clause| format!(" ({clause})"));
-        Line::plain(format!("{:?}{clause}", prohibition.kind))
+        let kind = words::prohibition(prohibition.kind, language);
+        Line::plain(format!("{kind}{clause}"))
     });
     let sections = [
         (

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Entry, Language, Line, Part, Register, Section};
+use super::{Entry, Language, Line, Part, Register, Section, words};
 use crate::domain::comment::misleads;
 use crate::domain::escape::entity;
 
@@ -197,8 +197,9 @@ fn lines(text: &mut String, lines: &[Line], language: Language) {
         if let Some(severity) = line.severity {
             let _ = write!(
                 text,
-                "<span class=\"finding {}\">{severity}</span> ",
-                severity.to_lowercase()
+                "<span class=\"finding {}\">{}</span> ",
+                severity.to_lowercase(),
+                words::severity(severity, language)
             );
         }
         text.push_str(&escape(&line.text));

@@ -346,7 +346,7 @@ impl Material<'_> {
             .measures
             .iter()
             .enumerate()
-            .map(|(index, measure)| self.seen(measure_words(measure), self.measures, index))
+            .map(|(index, measure)| self.seen(measure_words(measure, self.language), self.measures, index))
             .collect()
     }
 
@@ -431,8 +431,12 @@ pub(super) fn party(party: &Party) -> String {
 }
 
 /// What is claimed, and of what: an encryption claim always says what it is of.
-fn measure_words(measure: &Measure) -> String {
-    let subject = measures::subject(measure);
+fn measure_words(measure: &Measure, language: Language) -> String {
+    let english = measures::subject(measure);
+    let subject = match (language, words::measure(measure)) {
+        (Language::German, Some(german)) => german,
+        _ => english,
+    };
     match &measure.description {
         Some(description) if *description != subject => format!("{subject}: {description}"),
         _ => subject,

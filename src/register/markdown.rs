@@ -2,16 +2,16 @@
 
 use std::fmt::Write as _;
 
-use super::{Line, Register, Section};
+use super::{Language, Line, Register, Section, words};
 use crate::domain::comment::single_line;
 
 /// The whole text.
 #[must_use]
-pub fn markdown(register: &Register) -> String {
+pub fn markdown(register: &Register, language: Language) -> String {
     let mut text = format!("# {}\n\n{}\n", plain(&register.title), register.printed_on);
     for part in &register.parts {
         let _ = writeln!(text, "\n## {}", plain(&part.notice));
-        sections(&mut text, &part.head);
+        sections(&mut text, &part.head, language);
         for entry in &part.entries {
             let _ = writeln!(
                 text,
@@ -20,12 +20,12 @@ pub fn markdown(register: &Register) -> String {
                 plain(&entry.title),
                 place(&entry.namespace, &entry.name)
             );
-            sections(&mut text, &entry.sections);
+            sections(&mut text, &entry.sections, language);
         }
     }
     if !register.stores.is_empty() {
         let _ = writeln!(text, "\n## DataSources\n");
-        lines(&mut text, &register.stores);
+        lines(&mut text, &register.stores, language);
     }
     text
 }
@@ -40,7 +40,7 @@ fn place(namespace: &str, name: &str) -> String {
     }
 }
 
-fn sections(text: &mut String, sections: &[Section]) {
+fn sections(text: &mut String, sections: &[Section], language: Language) {
     for section in sections {
         let article = if section.article.is_empty() {
             String::new()
@@ -51,15 +51,15 @@ fn sections(text: &mut String, sections: &[Section]) {
         if section.lines.is_empty() {
             text.push_str("- --\n");
         }
-        lines(text, &section.lines);
+        lines(text, &section.lines, language);
     }
 }
 
-fn lines(text: &mut String, lines: &[Line]) {
+fn lines(text: &mut String, lines: &[Line], language: Language) {
     for line in lines {
-        let severity = line
-            .severity
-            .map_or_else(String::new, |severity| format!("{severity}: "));
+        let severity = line.severity.map_or_else(String::new, |severity| {
+            format!("{}: ", words::severity(severity, language))
+        });
         let _ = writeln!(text, "- {severity}{}", plain(&line.text));
         if let Some(seen) = &line.observed {
             let _ = writeln!(

@@ -124,6 +124,14 @@ fn german_has_german_headings_and_a_processor_the_articles_of_the_shorter_record
         (purposes.label, purposes.article),
         ("Zwecke der Verarbeitung", "Art. 30(2)(b)")
     );
+    let measures = sections.iter().find(|section| section.key == "measures").unwrap();
+    assert_eq!(
+        measures.lines[0].text,
+        "Verschlüsselung gespeicherter Daten (Secrets des Clusters)"
+    );
+    for text in [html(&register, Language::German), markdown(&register, Language::German)] {
+        assert!(text.contains("Warnung") && !text.contains("Warning"), "{text}");
+    }
 }
 
 #[test]
@@ -197,8 +205,8 @@ fn a_spreadsheet_finds_no_formula_and_every_row_has_every_cell() {
 
 #[test]
 fn hostile_text_is_one_line_without_meaning_in_markdown() {
-    let plain = markdown(&register("Logs", Language::English));
-    let hostile = markdown(&register(HOSTILE, Language::English));
+    let plain = markdown(&register("Logs", Language::English), Language::English);
+    let hostile = markdown(&register(HOSTILE, Language::English), Language::English);
     assert_eq!(plain.lines().count(), hostile.lines().count());
     assert!(!hostile.contains("<script") && !hostile.contains("[x](") && !hostile.contains('\u{202e}'));
 }

@@ -1,6 +1,8 @@
 //! The words of the register, in English and German.
 
 use super::Language;
+use crate::api::measures::{Measure, MeasureKind, Protected};
+use crate::api::privacy_notice::ProhibitionKind;
 use crate::api::processing_activity::{
     AgreementType, LegalBasisKind, RecipientRole, Role, StoredBy, TransferMechanism,
 };
@@ -142,6 +144,57 @@ pub(super) const fn observed(word: &str, language: Language) -> &'static str {
         b"True" => language.pick("seen to be so", "gesehen"),
         b"False" => language.pick("NOT so", "NICHT so"),
         _ => language.pick("not seen", "nicht gesehen"),
+    }
+}
+
+/// The spec's own words in English.
+pub(super) fn prohibition(kind: ProhibitionKind, language: Language) -> String {
+    let german = match kind {
+        ProhibitionKind::SpecialCategories => "Besondere Kategorien personenbezogener Daten",
+        ProhibitionKind::Sale => "Verkauf",
+        ProhibitionKind::Profiling => "Profiling",
+        ProhibitionKind::AutomatedDecisions => "Automatisierte Entscheidungen",
+        ProhibitionKind::Children => "Daten von Kindern",
+        ProhibitionKind::PaymentCards => "Zahlungskarten",
+        ProhibitionKind::AdvertisingOnDevices => "Werbung auf Geräten",
+    };
+    language.pick(&format!("{kind:?}"), german).to_owned()
+}
+
+/// What is claimed, in German. `None`: a measure in words.
+pub(super) fn measure(measure: &Measure) -> Option<String> {
+    let kind = match measure.kind {
+        MeasureKind::EncryptionAtRest => "Verschlüsselung gespeicherter Daten",
+        MeasureKind::EncryptionInTransit => "Verschlüsselung der Übertragung",
+        MeasureKind::PasswordHashing => "Passwörter nur als Hash",
+        MeasureKind::AccessControl => "Beschränkter Zugriff",
+        MeasureKind::Described => return None,
+    };
+    let of = measure.of.map(|of| match of {
+        Protected::KubernetesSecrets => "Secrets des Clusters",
+        Protected::Database => "Datenbank",
+        Protected::Volume => "Datenträger",
+        Protected::Backup => "Sicherungskopien",
+        Protected::Routes => "Verbindungen",
+    });
+    let fields = measure
+        .fields
+        .iter()
+        .map(|field| format!("{}.{}", field.dataset, field.column));
+    let of: Vec<String> = of
+        .map(str::to_owned)
+        .into_iter()
+        .chain(fields)
+        .chain(measure.secrets.clone())
+        .collect();
+    Some(format!("{kind} ({})", of.join(", ")))
+}
+
+pub(super) fn severity(word: &str, language: Language) -> &str {
+    match word {
+        "Error" => language.pick("Error", "Fehler"),
+        "Warning" => language.pick("Warning", "Warnung"),
+        _ => language.pick("Info", "Hinweis"),
     }
 }
 

@@ -9,9 +9,14 @@
     reason = "a test may fail loudly"
 )]
 
+mod caches;
 mod context;
 mod exports;
 mod races;
 mod records;
 mod scenarios;
 mod server;
+
+#[allow(dead_code, reason = "of the ways to wait only one is needed")]
+#[path = "../support/wait.rs"]
+mod wait;

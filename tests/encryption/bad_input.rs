@@ -4,7 +4,8 @@ use std::fs;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::readers::Traffic;
@@ -187,7 +188,19 @@ async fn with_all_files_and_the_key_secret_lost_the_sealed_copy_brings_every_sec
     let recipient = must("age-keygen", &["-y", identity.to_str().unwrap()], &path)
         .trim()
         .to_owned();
+    // As long as the new key does not come first everywhere, the status says that Secrets are written in plain text.
+    let obstacle = world.cluster.servers[1].node.join(".encryption-config.yaml.next");
+    fs::create_dir(&obstacle).unwrap();
     world.encrypt(&json!({"escrow": {"ageRecipients": [recipient]}})).await;
+    let status = world.wait_reason("AgentRefuses").await;
+    let encrypted = condition(&status, "Encrypted");
+    assert_eq!(
+        (&encrypted["status"], &encrypted["reason"]),
+        (&json!("False"), &json!("InPlainText")),
+        "{status:#}"
+    );
+    assert_eq!(status["plaintext"], encrypted["message"]);
+    fs::remove_dir(&obstacle).unwrap();
     let status = world.wait_settled("").await;
     assert_eq!(status["escrow"]["recipients"], 1);
 
@@ -218,6 +231,14 @@ async fn with_all_files_and_the_key_secret_lost_the_sealed_copy_brings_every_sec
         secrets.get_opt("encryption-keys").await.is_ok()
     })
     .await;
+    // With the file alone, what is new is encrypted from the first moment on.
+    create_secret(&world, "after-the-loss").await;
+    let stored = world.cluster.stored_secrets().await;
+    let (_, new) = stored
+        .iter()
+        .find(|(name, _)| name.ends_with("/after-the-loss"))
+        .unwrap();
+    assert!(new.starts_with(b"k8s:enc:secretbox:v1:privacy-operator-1-"));
     secrets
         .delete("encryption-keys", &DeleteParams::default())
         .await
@@ -232,17 +253,89 @@ async fn with_all_files_and_the_key_secret_lost_the_sealed_copy_brings_every_sec
         .unwrap();
         world.kill(Part::Agent(index));
     }
+    world.thaw_mounts().await;
     world
-        .wait("the machine goes on", |status| {
-            status["fileGeneration"].as_i64() > Some(1000) && condition(status, "Agreed")["status"] == "True"
+        .wait("the end of the recovery", |status| {
+            status["fileGeneration"].as_i64() > Some(1000)
+                && status["phase"] == "Settled"
+                && condition(status, "Encrypted")["status"] == "True"
         })
         .await;
     traffic.read_all(&world.cluster).await;
+    let stored = world.cluster.stored_secrets().await;
+    assert!(
+        stored
+            .iter()
+            .all(|(_, value)| value.starts_with(b"k8s:enc:secretbox:v1:privacy-operator-1-"))
+    );
+}
+
+async fn create_secret(world: &World, name: &str) {
+    let secret: Secret =
+        serde_json::from_value(json!({"metadata": {"name": name}, "stringData": {"value": name}})).unwrap();
+    let shop: Api<Secret> = Api::namespaced(world.cluster.client(0).await, "shop");
+    shop.create(&PostParams::default(), &secret).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_right_to_metrics_or_a_control_plane_node_no_step_is_taken() {
+    let (mut world, traffic) = settled().await;
+    let before = world.record().await.unwrap();
+    let key = before.active.clone().unwrap();
+
+    world.allow_metrics(false).await;
+    world.request("while it is forbidden", 1).await;
+    let status = world.wait_reason("MetricsForbidden").await;
+    let action = status["nextAction"].as_str().unwrap();
+    assert!(
+        action.contains("/metrics") && action.contains("helm upgrade"),
+        "{action}"
+    );
+    assert_eq!(status["readable"], "Unknown", "what is not seen is not claimed");
+    assert_eq!(condition(&status, "Agreed")["status"], "False");
+    for server in status["servers"].as_array().unwrap() {
+        assert_eq!(server["agrees"], "Unknown");
+        assert!(server["message"].as_str().unwrap().contains("/metrics"), "{server}");
+    }
+    assert_eq!(world.record().await.unwrap(), before, "no step is taken");
+    traffic.read_all(&world.cluster).await;
+    world.allow_metrics(true).await;
+    world.wait_settled(&key).await;
+    traffic.read_all(&world.cluster).await;
+
+    // Nobody says where agents are, and there are no nodes.
+    world.restart_operator(false);
+    let before = world.record().await.unwrap();
+    world.request("without a node", 1).await;
+    let status = world.wait_reason("AgentMissing").await;
+    let action = status["nextAction"].as_str().unwrap();
+    assert!(action.contains("no control-plane node was found"), "{action}");
+    // Nor does anybody name the API servers: they are known by their Leases only.
+    world
+        .encrypt(&json!({"controlPlane": {}, "rotation": {"keepOldKeys": 1, "request": "without an endpoint"}}))
+        .await;
+    let status = world.wait_reason("ServerMissing").await;
+    let action = status["nextAction"].as_str().unwrap();
+    assert!(action.contains("spec.controlPlane.endpoints"), "{action}");
+    assert_eq!(world.record().await.unwrap(), before, "no step is taken");
+    traffic.read_all(&world.cluster).await;
+    world.restart_operator(true);
+    world.request("with all of them", 1).await;
+    world.wait_settled(&before.active.unwrap()).await;
+    traffic.read_all(&world.cluster).await;
+    assert_silent(&world);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn etcd_of_two_rotations_ago_is_readable_and_migrated_again() {
     let (mut world, traffic) = settled().await;
+    // As the status says: what was plain before is in etcd's file until that is compacted and defragmented.
+    let plain = Traffic::first_value("still-7");
+    assert!(world.cluster.file_holds(plain.as_bytes()));
+    let plaintext = world.status().await["plaintext"].as_str().unwrap().to_owned();
+    assert!(plaintext.contains("compaction and defragmentation"), "{plaintext}");
+    world.cluster.forget_the_past().await;
+    assert!(!world.cluster.file_holds(plain.as_bytes()));
     let backup = world.cluster.path().join("backup");
     world
         .cluster
@@ -320,8 +413,7 @@ async fn what_an_administrator_had_before_stays_and_objects_that_refuse_are_name
     .unwrap();
     world.cluster.kubectl(&["apply", "-f", path.to_str().unwrap()]);
     let probe = json!({"metadata": {"labels": {"probe": "yes"}}});
-    let shop: kube::Api<k8s_openapi::api::core::v1::Secret> =
-        kube::Api::namespaced(world.cluster.client(0).await, "shop");
+    let shop: Api<Secret> = Api::namespaced(world.cluster.client(0).await, "shop");
     until("the policy is in force", async || {
         shop.patch("still-7", &PatchParams::default(), &Patch::Merge(&probe))
             .await

@@ -15,6 +15,7 @@ mod measure;
 mod readers;
 mod rotations;
 mod scale;
+mod wire;
 mod world;
 
 #[path = "../support/mod.rs"]

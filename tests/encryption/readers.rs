@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::{StreamExt as _, stream};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
@@ -15,6 +16,8 @@ use crate::support::kubernetes::Cluster;
 
 /// Written once, and only migrated from then on.
 const STILL: u32 = 60;
+/// Requests side by side.
+const AT_ONCE: usize = 16;
 /// Written again and again.
 const LIVELY: u32 = 25;
 
@@ -57,15 +60,23 @@ fn secret(name: &str, number: u64) -> Secret {
 impl Traffic {
     /// Writes all Secrets once.
     pub async fn prepare(cluster: &Cluster) -> Self {
+        Self::prepare_many(cluster, STILL).await
+    }
+
+    /// As [`Self::prepare`], with so many that are only migrated.
+    pub async fn prepare_many(cluster: &Cluster, still: u32) -> Self {
         let api: Api<Secret> = Api::namespaced(cluster.client(0).await, "shop");
-        let mut confirmed = BTreeMap::new();
-        let names = (0..STILL)
+        let names = (0..still)
             .map(|index| format!("still-{index}"))
             .chain((0..LIVELY).map(|index| format!("lively-{index}")));
-        for name in names {
+        let create = async |name: String| {
             api.create(&PostParams::default(), &secret(&name, 1)).await.unwrap();
-            confirmed.insert(name, 1);
-        }
+            (name, 1)
+        };
+        let confirmed = stream::iter(names.map(create))
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
         Self {
             goes_on: Arc::new(AtomicBool::new(true)),
             confirmed: Arc::new(Mutex::new(confirmed)),
@@ -74,6 +85,11 @@ impl Traffic {
             writes: Arc::default(),
             tasks: Vec::new(),
         }
+    }
+
+    /// What the Secret with this name held first.
+    pub fn first_value(name: &str) -> String {
+        digest(name, 1)
     }
 
     /// Begins to write and read.
@@ -120,7 +136,7 @@ impl Traffic {
         for index in 0..2 {
             let api: Api<Secret> = Api::namespaced(cluster.client(index).await, "shop");
             let confirmed = self.confirmed.lock().unwrap().clone();
-            for (name, number) in confirmed {
+            let read = async |(name, number): (String, u64)| {
                 let found = api
                     .get(&name)
                     .await
@@ -128,7 +144,9 @@ impl Traffic {
                 if let Some(fault) = judge(&name, &found, number) {
                     panic!("server {index}: {fault}");
                 }
-            }
+            };
+            let reads = stream::iter(confirmed.into_iter().map(read)).buffer_unordered(AT_ONCE);
+            reads.collect::<()>().await;
         }
     }
 }

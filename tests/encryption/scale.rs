@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use kube::api::{Api, ListParams};
 use serde_json::json;
 
@@ -67,24 +67,25 @@ async fn a_thousand_policies() {
         let environment = [("KUBECONFIG", kubeconfig.clone())];
         let log = path.join("operator.log");
         let operator = Process::start(Path::new(PROGRAM), &arguments, &environment, &log);
-        let ready = async || {
-            let jobs = Api::<CronJob>::all(client.clone())
-                .list_metadata(&ListParams::default())
-                .await
-                .ok()?;
-            (jobs.items.len() == POLICIES).then_some(())
-        };
         let tail = async || {
-            fs::read_to_string(&log)
-                .unwrap_or_default()
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .to_owned()
+            let text = fs::read_to_string(&log).unwrap_or_default();
+            text.lines().last().unwrap_or_default().to_owned()
         };
-        within(Duration::from_mins(10), "a CronJob for each policy", tail, ready).await;
-        // What it does after that: the first look at each policy's Job, surveys, metrics.
-        tokio::time::sleep(Duration::from_secs(30)).await;
+        // The schedule of each policy, and its first look.
+        let ready = async || {
+            let everything = ListParams::default();
+            let schedules = Api::<CronJob>::all(client.clone()).list_metadata(&everything);
+            let looks = Api::<Job>::all(client.clone()).list_metadata(&everything);
+            let counts = [schedules.await.ok()?.items.len(), looks.await.ok()?.items.len()];
+            (counts == [POLICIES, POLICIES]).then_some(())
+        };
+        within(
+            Duration::from_mins(10),
+            "a CronJob and a Job for each policy",
+            tail,
+            ready,
+        )
+        .await;
         let peak = peak_megabytes(operator.id());
         println!("{start} start, {POLICIES} policies: {peak:.1} MB at the peak");
         peaks.push(peak);

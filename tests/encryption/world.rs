@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
+use privacy_operator::encryption::custody::Custody;
 use serde_json::{Value, json};
 
 use crate::support::kubernetes::{Cluster, PLAIN, Process, free_port, mount, must};
-use crate::support::wait::within;
+use crate::support::wait::{until, within};
 
 pub const NAMESPACE: &str = "privacy-operator-encryption";
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_privacy-operator");
@@ -40,6 +42,8 @@ pub struct World {
     pub migrator: Process,
     ports: [u16; 3],
     settle: u32,
+    /// Whether the operator is told where the agents are, instead of looking for nodes.
+    knows_agents: bool,
     kubelet: Arc<AtomicBool>,
     /// Last: our programs end before it.
     pub cluster: Cluster,
@@ -76,27 +80,45 @@ impl World {
             "crd/clusterencryptions.privacy-operator.dev",
             "--timeout=60s",
         ]);
+        cluster.kubectl(&[
+            "create",
+            "clusterrolebinding",
+            "operator",
+            "--clusterrole=operator",
+            "--user=operator",
+        ]);
+        allow_metrics(&cluster, true).await;
         let ports = [free_port(), free_port(), free_port()];
         let settle = if impatient { 1 } else { 5 };
         let kubelet = Arc::new(AtomicBool::new(true));
-        for (index, lag) in LAG.iter().enumerate() {
-            tokio::spawn(mount(
-                client.clone(),
-                KEY_SECRET,
-                keys(&path, index),
-                *lag,
-                kubelet.clone(),
-            ));
-        }
+        mounts(&cluster, &kubelet).await;
         Self {
-            operator: operator(&cluster, ports, settle),
+            operator: operator(&cluster, ports, settle, true),
             agents: (0..2).map(|index| agent(&cluster, ports, index)).collect(),
             migrator: migrator(&cluster),
             cluster,
             ports,
             settle,
+            knows_agents: true,
             kubelet,
         }
+    }
+
+    /// Gives the operator the right to `/metrics`, or takes it; both API servers know.
+    pub async fn allow_metrics(&self, allowed: bool) {
+        allow_metrics(&self.cluster, allowed).await;
+    }
+
+    /// Starts the operator anew, and tells it where the agents are, or has it look for nodes.
+    pub fn restart_operator(&mut self, knows_agents: bool) {
+        self.knows_agents = knows_agents;
+        self.kill(Part::Operator);
+    }
+
+    /// The record in the key Secret.
+    pub async fn record(&self) -> Option<Custody> {
+        let secret = self.secrets().await.get("encryption-keys").await.ok()?;
+        Custody::parse(&secret.data?.get("custody.json")?.0).ok()
     }
 
     /// The object, with both API servers named.
@@ -168,7 +190,7 @@ impl World {
         match part {
             Part::Operator => {
                 self.operator.kill();
-                self.operator = operator(&self.cluster, self.ports, self.settle);
+                self.operator = operator(&self.cluster, self.ports, self.settle, self.knows_agents);
             }
             Part::Agent(index) => {
                 self.agents[index].kill();
@@ -204,6 +226,38 @@ impl World {
     pub fn freeze_mounts(&self) {
         self.kubelet.store(false, Ordering::Relaxed);
     }
+
+    /// Mounts again, as before.
+    pub async fn thaw_mounts(&mut self) {
+        self.kubelet = Arc::new(AtomicBool::new(true));
+        mounts(&self.cluster, &self.kubelet).await;
+    }
+}
+
+async fn mounts(cluster: &Cluster, kubelet: &Arc<AtomicBool>) {
+    for (index, lag) in LAG.iter().enumerate() {
+        let (client, directory) = (cluster.client(0).await, keys(cluster.path(), index));
+        tokio::spawn(mount(client, KEY_SECRET, directory, *lag, kubelet.clone()));
+    }
+}
+
+async fn allow_metrics(cluster: &Cluster, allowed: bool) {
+    let mut rules = vec![json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]})];
+    if allowed {
+        rules.push(json!({"nonResourceURLs": ["/metrics"], "verbs": ["get"]}));
+    }
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "operator"}, "rules": rules});
+    let path = cluster.path().join("role.json");
+    fs::write(&path, role.to_string()).unwrap();
+    cluster.kubectl(&["apply", "--server-side", "-f", path.to_str().unwrap()]);
+    for index in 0..2 {
+        let client = Client::try_from(cluster.operator_config(index).await).unwrap();
+        until("the right is known", async || {
+            let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
+            client.request_text(request).await.is_ok() == allowed
+        })
+        .await;
+    }
 }
 
 /// A condition of a status.
@@ -219,23 +273,25 @@ fn keys(path: &Path, index: usize) -> PathBuf {
     path.join(format!("keys-{index}"))
 }
 
-fn operator(cluster: &Cluster, ports: [u16; 3], settle: u32) -> Process {
-    let arguments: Vec<String> = [
+fn operator(cluster: &Cluster, ports: [u16; 3], settle: u32, knows_agents: bool) -> Process {
+    let mut arguments: Vec<String> = [
         "operator".to_owned(),
         "--worker-image=none".to_owned(),
         "--leader-elect=false".to_owned(),
         "--encryption=true".to_owned(),
         format!("--encryption-settle-seconds={settle}"),
         "--encryption-pace-milliseconds=100".to_owned(),
-        format!(
-            "--encryption-agents=node-0=127.0.0.1:{},node-1=127.0.0.1:{}",
-            ports[0], ports[1]
-        ),
         format!("--metrics-address=127.0.0.1:{}", ports[2]),
         "--log-format=text".to_owned(),
     ]
     .into();
-    let environment = [("KUBECONFIG", cluster.kubeconfig(0).display().to_string())];
+    if knows_agents {
+        arguments.push(format!(
+            "--encryption-agents=node-0=127.0.0.1:{},node-1=127.0.0.1:{}",
+            ports[0], ports[1]
+        ));
+    }
+    let environment = [("KUBECONFIG", cluster.operator_kubeconfig().display().to_string())];
     Process::start(
         Path::new(PROGRAM),
         &arguments,

@@ -19,10 +19,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::Api;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A process that ends with the test.
@@ -223,8 +226,24 @@ impl Cluster {
         self.path().join(format!("kubeconfig-{index}"))
     }
 
+    /// The way for the operator, who has only the rights that the test gives it.
+    pub fn operator_kubeconfig(&self) -> PathBuf {
+        self.path().join("kubeconfig-operator")
+    }
+
     pub async fn config(&self, index: usize) -> Config {
-        let kubeconfig = Kubeconfig::read_from(self.kubeconfig(index)).unwrap();
+        Self::config_of(&self.kubeconfig(index)).await
+    }
+
+    /// The way to one API server, as the operator.
+    pub async fn operator_config(&self, index: usize) -> Config {
+        let mut config = Self::config_of(&self.operator_kubeconfig()).await;
+        config.cluster_url = self.servers[index].address.parse().unwrap();
+        config
+    }
+
+    async fn config_of(path: &Path) -> Config {
+        let kubeconfig = Kubeconfig::read_from(path).unwrap();
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
             .await
             .unwrap();
@@ -270,24 +289,46 @@ impl Cluster {
 
     /// What etcd holds of all Secrets: key and value, read without Kubernetes.
     pub async fn stored_secrets(&self) -> Vec<(String, Vec<u8>)> {
-        use base64::Engine as _;
-        use base64::engine::general_purpose::STANDARD;
+        let of = |pair: &Value| (String::from_utf8(bytes(&pair["key"])).unwrap(), bytes(&pair["value"]));
+        self.secrets(false).await.iter().map(of).collect()
+    }
+
+    /// When each Secret was written last, in etcd's count.
+    pub async fn secret_revisions(&self) -> Vec<(Value, Value)> {
+        let of = |pair: &Value| (pair["key"].clone(), pair["mod_revision"].clone());
+        self.secrets(true).await.iter().map(of).collect()
+    }
+
+    async fn secrets(&self, keys_only: bool) -> Vec<Value> {
+        let range = json!({"key": STANDARD.encode("/registry/secrets/"), "range_end": STANDARD.encode("/registry/secrets0"), "keys_only": keys_only});
+        let answer = self.etcd("/v3/kv/range", &range).await;
+        answer["kvs"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Compaction and defragmentation: what is not current goes out of etcd's file.
+    pub async fn forget_the_past(&self) {
+        let answer = self.etcd("/v3/kv/range", &json!({"key": STANDARD.encode("/")})).await;
+        let compaction = json!({"revision": answer["header"]["revision"], "physical": true});
+        self.etcd("/v3/kv/compaction", &compaction).await;
+        self.etcd("/v3/maintenance/defragment", &json!({})).await;
+    }
+
+    /// Whether etcd's file holds these bytes anywhere.
+    pub fn file_holds(&self, text: &[u8]) -> bool {
+        let file = fs::read(self.path().join("etcd/member/snap/db")).unwrap();
+        file.windows(text.len()).any(|window| window == text)
+    }
+
+    async fn etcd(&self, path: &str, body: &Value) -> Value {
         let config = Config::new(self.etcd_address.parse().unwrap());
         let client = Client::try_from(config).unwrap();
-        let body = serde_json::json!({"key": STANDARD.encode("/registry/secrets/"), "range_end": STANDARD.encode("/registry/secrets0")});
-        let request = http::Request::post("/v3/kv/range")
-            .body(body.to_string().into_bytes())
-            .unwrap();
-        let answer: serde_json::Value = client.request(request).await.unwrap();
-        let text = |value: &serde_json::Value| STANDARD.decode(value.as_str().unwrap()).unwrap();
-        answer["kvs"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default()
-            .iter()
-            .map(|pair| (String::from_utf8(text(&pair["key"])).unwrap(), text(&pair["value"])))
-            .collect()
+        let request = http::Request::post(path).body(body.to_string().into_bytes()).unwrap();
+        client.request(request).await.unwrap()
     }
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    STANDARD.decode(value.as_str().unwrap()).unwrap()
 }
 
 fn api_server(path: &Path, index: usize, etcd: &str, program: &Path, configuration: &str) -> ApiServer {
@@ -316,11 +357,17 @@ fn api_server(path: &Path, index: usize, etcd: &str, program: &Path, configurati
         "--encryption-provider-config-automatic-reload=true".to_owned(),
     ]
     .into();
-    let kubeconfig = serde_json::json!({"apiVersion": "v1", "kind": "Config", "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": address, "certificate-authority": at("ca.crt")}}],
-        "users": [{"name": "u", "user": {"client-certificate": at("admin.crt"), "client-key": at("admin.key")}}]});
-    fs::write(path.join(format!("kubeconfig-{index}")), kubeconfig.to_string()).unwrap();
+    let kubeconfig = |user: &str| {
+        json!({"apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": address, "certificate-authority": at("ca.crt")}}],
+            "users": [{"name": "u", "user": {"client-certificate": at(&format!("{user}.crt")), "client-key": at(&format!("{user}.key"))}}]})
+        .to_string()
+    };
+    fs::write(path.join(format!("kubeconfig-{index}")), kubeconfig("admin")).unwrap();
+    if index == 0 {
+        fs::write(path.join("kubeconfig-operator"), kubeconfig("operator")).unwrap();
+    }
     let process = Process::start(program, &arguments, &[], &path.join(format!("apiserver-{index}.log")));
     ApiServer {
         address,
@@ -331,7 +378,7 @@ fn api_server(path: &Path, index: usize, etcd: &str, program: &Path, configurati
     }
 }
 
-/// An authority, a server that it vouches for, an administrator, and the key of service accounts.
+/// An authority, a server that it vouches for, an administrator, an operator, and the key of service accounts.
 fn certificates(path: &Path) {
     let openssl = |arguments: &str| {
         let words: Vec<&str> = arguments.split(' ').collect();
@@ -348,6 +395,7 @@ fn certificates(path: &Path) {
             "subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n",
         ),
         ("admin", "/O=system:masters/CN=admin", "extendedKeyUsage=clientAuth\n"),
+        ("operator", "/CN=operator", "extendedKeyUsage=clientAuth\n"),
     ] {
         fs::write(path.join("extension"), extension).unwrap();
         openssl(&format!("req {new} -subj {subject} -keyout {name}.key -out {name}.csr"));

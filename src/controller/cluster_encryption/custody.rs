@@ -20,9 +20,10 @@ use crate::plan::naming;
 const BASELINE_SECRET: &str = "encryption-baseline";
 /// Key of the sealed copy.
 const SEALED_KEY: &str = "keys.age";
-/// Names of the sealed keys, and for whom; both are no secret.
+/// Names of the sealed keys, for whom, and what a record that is recovered from them encrypts at once; no secrets.
 const SEALED_KEYS: &str = "privacy-operator.dev/sealed-keys";
 const SEALED_FOR: &str = "privacy-operator.dev/sealed-for";
+const SEALED_ENCRYPTED: &str = "privacy-operator.dev/sealed-encrypted";
 
 fn secrets(context: &Context) -> Api<Secret> {
     Api::namespaced(context.client.clone(), NAMESPACE)
@@ -122,6 +123,7 @@ pub async fn read_sealed(context: &Context) -> Result<Option<Sealed>, Error> {
         .map(|map| Sealed {
             keys: list(&map, SEALED_KEYS),
             recipients: list(&map, SEALED_FOR).into_iter().collect(),
+            encrypted: list(&map, SEALED_ENCRYPTED),
         }))
 }
 
@@ -136,7 +138,9 @@ pub async fn seal(
         Err(failure) => return Ok(Err(failure)),
     };
     let names: Vec<&str> = custody.keys.iter().map(|key| key.name.as_str()).collect();
+    let encrypted: Vec<String> = custody.encrypted_when_recovered().into_iter().collect();
     let annotations = BTreeMap::from([
+        (SEALED_ENCRYPTED.to_owned(), encrypted.join(",")),
         (SEALED_KEYS.to_owned(), names.join(",")),
         (SEALED_FOR.to_owned(), recipients.join(",")),
     ]);
