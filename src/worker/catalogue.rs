@@ -30,6 +30,14 @@ pub struct Table {
     pub on_update: Vec<String>,
     /// Foreign keys of other tables that point at this one and do not cascade.
     pub references: Vec<Reference>,
+    /// Lists of columns of which no two rows hold the same values.
+    pub unique: Vec<Vec<String>>,
+    /// It has partitions, each with tuple identifiers of its own.
+    pub partitioned: bool,
+    /// Rows of several partitions can be told apart: the role may read `tableoid`.
+    pub may_tell_partitions: bool,
+    /// The role may lock rows.
+    pub may_lock: bool,
 }
 
 /// What the catalogue says of a column.
@@ -100,7 +108,9 @@ SELECT c.oid::int8, c.relkind::text, c.reltuples::float8,
        has_schema_privilege(n.oid, 'USAGE'),
        c.relkind IN ('r', 'p') AND has_column_privilege(c.oid, 'ctid', 'SELECT'),
        (SELECT min(format('%I.%I', fn.nspname, f.relname)) FROM pg_partition_tree(c.oid) l
-          JOIN pg_class f ON f.oid = l.relid JOIN pg_namespace fn ON fn.oid = f.relnamespace WHERE f.relkind = 'f')
+          JOIN pg_class f ON f.oid = l.relid JOIN pg_namespace fn ON fn.oid = f.relnamespace WHERE f.relkind = 'f'),
+       c.relkind IN ('r', 'p') AND has_column_privilege(c.oid, 'tableoid', 'SELECT'),
+       has_any_column_privilege(c.oid, 'UPDATE')
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = $1 AND c.relname = $2";
 
@@ -161,8 +171,31 @@ SELECT n.nspname::text, c.relname::text,
    AND f.confdeltype IN ('a', 'r')
  GROUP BY f.oid, n.nspname, c.relname, c.relnamespace, c.oid";
 
+/// Columns of unique indexes over all rows, each list in a row. One that is checked only at commit does not count.
+const UNIQUE_SQL: &str = "
+SELECT array_agg(a.attname::text)
+  FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey[0:i.indnkeyatts - 1]) AS k (attnum)
+  LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND a.attnum > 0
+ WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
+ GROUP BY i.indexrelid HAVING bool_and(a.attname IS NOT NULL)";
+
 /// Looks a table up and refuses what cannot be swept exactly. `field` names the rule's dataset in the spec.
 pub async fn table(client: &Client, name: &TableName, field: &str) -> Result<Table, Problem> {
+    let (table, may_place) = look_up(client, name, field).await?;
+    if !may_place {
+        // The rows of a table are told apart by it, and a right on the other columns does not include it.
+        return Err(Problem::new(Reason::MissingGrant, field, select(name, &["ctid"])));
+    }
+    Ok(table)
+}
+
+/// Looks up a table at whose rows a rule looks and which it does not sweep.
+pub async fn readable(client: &Client, name: &TableName, field: &str) -> Result<Table, Problem> {
+    look_up(client, name, field).await.map(|found| found.0)
+}
+
+/// The table, and whether the role may read where its rows lie.
+async fn look_up(client: &Client, name: &TableName, field: &str) -> Result<(Table, bool), Problem> {
     let stripped = |error: tokio_postgres::Error| StoreError::of(&error).problem(field);
     let row = client
         .query_typed_opt(
@@ -197,10 +230,6 @@ pub async fn table(client: &Client, name: &TableName, field: &str) -> Result<Tab
     if !row.get::<_, bool>(6) {
         return Err(Problem::new(Reason::MissingGrant, field, usage(name)));
     }
-    if !row.get::<_, bool>(7) {
-        // The rows of a table are told apart by it, and a right on the other columns does not include it.
-        return Err(Problem::new(Reason::MissingGrant, field, select(name, &["ctid"])));
-    }
     let mut table = Table {
         oid,
         name: name.clone(),
@@ -210,6 +239,10 @@ pub async fn table(client: &Client, name: &TableName, field: &str) -> Result<Tab
         on_delete: Vec::new(),
         on_update: Vec::new(),
         references: references(client, oid).await.map_err(stripped)?,
+        unique: unique(client, oid).await.map_err(stripped)?,
+        partitioned: kind == "p",
+        may_tell_partitions: row.get(9),
+        may_lock: row.get(10),
     };
     for effect in client
         .query_typed(EFFECTS_SQL, &[(&oid, Type::INT8)])
@@ -224,7 +257,12 @@ pub async fn table(client: &Client, name: &TableName, field: &str) -> Result<Tab
             table.on_update.push(what);
         }
     }
-    Ok(table)
+    Ok((table, row.get(7)))
+}
+
+async fn unique(client: &Client, oid: i64) -> Result<Vec<Vec<String>>, tokio_postgres::Error> {
+    let rows = client.query_typed(UNIQUE_SQL, &[(&oid, Type::INT8)]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 async fn columns(client: &Client, oid: i64) -> Result<BTreeMap<String, Column>, tokio_postgres::Error> {
