@@ -7,10 +7,14 @@ pub mod export;
 pub mod progress;
 pub mod survey;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use crate::api::data_retention_policy::{Bound, Condition, Mask, MaskStrategy, Mode, Operator, Set, StartsAt};
+pub use crate::api::data_retention_policy::{
+    Bound, Condition, Mask, MaskStrategy, Mode, OnMissingRelated, Operator, Set, StartsAt,
+};
 pub use crate::report::{
     LedgerReport, Problem, Reason, RuleReport, RunResult, Totals, WorkReport, parse_termination_message,
 };
@@ -66,6 +70,10 @@ pub struct WorkPlan {
     pub slack_seconds: i64,
     /// The rules, in the order of the spec.
     pub rules: Vec<PlannedRule>,
+    /// What protects rows from these rules though it is no rule of this plan: grounds of other policies of the
+    /// namespace on the same tables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protections: Vec<PlannedRule>,
 }
 
 /// How to reach the store.
@@ -122,8 +130,15 @@ pub struct PlannedRule {
     /// Name of the table, as in the catalogue.
     pub table: String,
     /// Zones of `timestamp` and `date` columns, by column.
-    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    pub column_time_zones: std::collections::BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub column_time_zones: BTreeMap<String, String>,
+    /// Zone of its calendar periods, where it is not that of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// Rows that a row of the table points at, by the name of the relation: `relation.column` in a condition or ground
+    /// is a column of that row.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub relations: BTreeMap<String, PlannedRelation>,
     /// Latest time from the end of the last ground to disposal, in seconds.
     pub within_seconds: i64,
     /// Which rows the rule is about.
@@ -134,6 +149,41 @@ pub struct PlannedRule {
     pub grounds: Vec<PlannedGround>,
     /// What happens to a due row.
     pub action: Action,
+}
+
+impl PlannedRule {
+    /// A rule of another policy, here for what it protects. Its name is that of the policy and its own, and no name of
+    /// a rule has a slash.
+    #[must_use]
+    pub fn is_of_another_policy(&self) -> bool {
+        self.name.contains('/')
+    }
+}
+
+/// Another table, and how its rows are tied to the row being judged.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlannedRelation {
+    /// Schema of the other table.
+    pub schema: String,
+    /// Name of the other table.
+    pub table: String,
+    /// Pairs of a column of the row being judged and the column of the other row that equals it.
+    pub columns: Vec<(String, String)>,
+    /// Zones of the other table's `timestamp` and `date` columns.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub column_time_zones: BTreeMap<String, String>,
+}
+
+/// Rows of another table that decide whether a ground applies.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlannedExists {
+    /// The other table.
+    pub relation: PlannedRelation,
+    /// Which of its rows count; `row.column` is a column of the row being judged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub when: Vec<Condition>,
 }
 
 /// What happens to a due row.
@@ -159,6 +209,15 @@ pub struct PlannedGround {
     /// To which rows it applies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub when: Vec<Condition>,
+    /// It applies only where such a row exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exists: Option<PlannedExists>,
+    /// It applies only where no such row exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_exists: Option<PlannedExists>,
+    /// What it does where a related row that it needs is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_missing_related: Option<OnMissingRelated>,
     /// Start columns: the first that is not NULL counts. Empty: no period.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub from: Vec<String>,

@@ -88,6 +88,13 @@ pub struct RuleReport {
     pub no_ground_applies: i64,
     /// Due rows kept because a row of another table points at them.
     pub kept_by_dependent: i64,
+    /// Rows kept because a related row that a ground needs is missing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missing_related: i64,
+    /// The rule looks at rows of other tables to which no foreign key ties its own: what commits there while a batch is
+    /// under way may be seen too late.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub race_window: bool,
     /// Age of the oldest row that the rule is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_seconds: Option<i64>,
@@ -100,6 +107,11 @@ pub struct RuleReport {
     /// Why the rule could not do its work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+const fn is_zero(count: &i64) -> bool {
+    *count == 0
 }
 
 /// The way through a table.
@@ -231,6 +243,8 @@ reasons! {
     TimeZoneRequired, true, "add the column under fields of the dataset in the DataSource, with its timeZone";
     /// The column's type cannot be compared with values or with the other column.
     NotComparable, true, "use text, boolean, integer, numeric, uuid or enum columns with In and NotIn, and time columns of one type with the time operators";
+    /// `relation.column` through a relation whose columns are not unique in the other table.
+    RelationNotUnique, true, "more than one row may be meant: use exists or notExists, or put a unique index on those columns of the other table";
     /// A value does not fit the column's type.
     InvalidValue, true, "correct the value; it must be readable as the type of the column";
     /// Nullify on a NOT NULL column.
@@ -398,6 +412,7 @@ impl WorkReport {
 /// run's counts are zero.
 fn encode_rule(rule: &RuleReport) -> String {
     let flags = i64::from(rule.inexact)
+        + if rule.race_window { 8 } else { 0 }
         + match rule.access_path {
             None => 0,
             Some(AccessPath::Index) => 2,
@@ -413,6 +428,7 @@ fn encode_rule(rule: &RuleReport) -> String {
         rule.kept_by_dependent,
         rule.oldest_seconds.map_or(0, |seconds| seconds.saturating_add(1)),
         flags,
+        rule.missing_related,
     ];
     let words: Vec<String> = numbers.iter().map(|number| base36(*number)).collect();
     words.join(",").trim_end_matches(',').to_owned()
@@ -430,7 +446,7 @@ fn decode_rule(text: &str) -> Option<RuleReport> {
         })
         .collect::<Result<Vec<_>, _>>()
         .ok()?;
-    if numbers.len() > 9 || numbers.iter().any(|number| *number < 0) {
+    if numbers.len() > 10 || numbers.iter().any(|number| *number < 0) {
         return None;
     }
     let at = |index: usize| numbers.get(index).copied().unwrap_or(0);
@@ -449,6 +465,8 @@ fn decode_rule(text: &str) -> Option<RuleReport> {
             _ => None,
         },
         inexact: at(8) & 1 == 1,
+        race_window: at(8) & 8 == 8,
+        missing_related: at(9),
         problem: None,
     })
 }
@@ -508,6 +526,8 @@ mod tests {
             oldest_seconds: Some(99_999_999_999),
             access_path: Some(AccessPath::Pages),
             inexact: true,
+            race_window: true,
+            missing_related: i64::MAX,
             problem: None,
         }
     }
@@ -520,6 +540,8 @@ mod tests {
         assert_eq!(back.rules.len(), 32);
         assert_eq!(back.rules[31].affected, LARGEST_COUNT);
         assert_eq!(back.rules[31].oldest_seconds, Some(99_999_999_999));
+        assert_eq!(back.rules[31].missing_related, LARGEST_COUNT);
+        assert!(back.rules[31].race_window && back.rules[31].inexact);
     }
 
     #[test]

@@ -270,3 +270,88 @@ async fn hostile_names_stay_names() {
     allowed(&session, &[&delete]).await;
     refused(&session, &["SELECT id FROM victim"]).await;
 }
+
+const RELATED_DATASETS: &str = "
+  - {name: people, table: crm.people, relations: [{name: firm, dataset: firms, columns: {firm: id}}]}
+  - {name: firms, table: public.firms}
+  - {name: letters, table: public.letters, relations: [{name: reader, dataset: people, columns: {person: id}}]}";
+
+const RELATED_RULES: &str = "
+  - name: people
+    dataset: people
+    keepWhile:
+    - {name: member, from: left_at, for: P1Y}
+    - {name: staff, until: [firm.closed_at], onMissingRelated: Ended}
+    - {name: reader, exists: {dataset: letters, relation: reader, when: [{column: withdrawn_at, operator: DoesNotExist}]}}
+    then: {delete: {}}";
+
+/// From the files to the rows: granted as printed, planned as the operator plans, run by the worker.
+#[tokio::test]
+async fn rules_that_look_at_other_datasets_work_under_the_role_and_it_reads_no_more_of_those() {
+    let database = server().database("related").await;
+    database.execute(SCHEMA).await;
+    database
+        .execute(
+            "DROP TABLE payments; CREATE TABLE firms (id int PRIMARY KEY, closed_at timestamptz, secret text);
+             CREATE TABLE letters (id int, person bigint, withdrawn_at timestamptz, secret text); ALTER TABLE crm.people ADD firm int;
+             INSERT INTO firms VALUES (1, '2020-01-01', 'canary'), (2, NULL, 'canary'); UPDATE crm.people SET firm = 1 WHERE id = 2; UPDATE crm.people SET firm = 2 WHERE id = 3;
+             INSERT INTO letters VALUES (1, 4, NULL, 'canary'), (2, 5, now(), 'canary')",
+        )
+        .await;
+    let text = manifests(database.name(), RELATED_DATASETS, RELATED_RULES);
+    database.psql(&sql(&text, "related")).unwrap();
+    database.execute("ALTER ROLE related PASSWORD 's3cret'").await;
+    let session = database.connect("related").await;
+    allowed(
+        &session,
+        &[
+            "SELECT id, closed_at FROM firms",
+            "SELECT person, withdrawn_at FROM letters",
+            "SELECT FROM crm.people FOR UPDATE",
+        ],
+    )
+    .await;
+    refused(
+        &session,
+        &[
+            "SELECT secret FROM firms",
+            "SELECT secret FROM letters",
+            "DELETE FROM letters",
+            "SELECT FROM letters FOR UPDATE",
+            "UPDATE crm.people SET email = NULL",
+        ],
+    )
+    .await;
+
+    let mut manifests = Manifests::default();
+    manifests.add("test.yaml", &text).unwrap();
+    let (policy, source) = (&manifests.policies[0].object, &manifests.sources[0].object);
+    let now = jiff::Timestamp::now();
+    let mut planned = privacy_operator::plan::by_hand::planned(policy, &[policy], &[source], now)
+        .unwrap()
+        .work_plan;
+    planned.store = serde_json::from_value(plan(&database)["store"].clone()).unwrap();
+    planned.mode = privacy_operator::contract::Mode::Enforce;
+    planned.limits.max_percent = 100;
+    let files = tempfile::tempdir().unwrap();
+    std::fs::write(files.path().join("username"), "related").unwrap();
+    std::fs::write(files.path().join("password"), "s3cret").unwrap();
+    std::fs::write(files.path().join("plan.json"), serde_json::to_vec(&planned).unwrap()).unwrap();
+    let settings = Settings {
+        plan: files.path().join("plan.json"),
+        credentials: files.path().to_owned(),
+        ca: server().ca_path(),
+        stop: files.path().join("stop"),
+        termination_message: None,
+        run: "trial".to_owned(),
+        observe: false,
+    };
+    let report = worker::execute(&settings, jiff::Timestamp::now).await;
+    assert_eq!(
+        (&report.problem, &report.rules[0].problem),
+        (&None, &None),
+        "{report:?}"
+    );
+    let left = database.psql("SELECT id FROM crm.people ORDER BY id").unwrap();
+    assert_eq!(left, "1\n3\n4\n", "an order, a firm, a letter");
+}

@@ -114,7 +114,8 @@ pub struct DataRetentionPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approve: Option<Approve>,
 
-    /// The rules. At most one rule deletes from a table; any number mask or set columns in it.
+    /// The rules. Several may be about one table, of this and of other policies of the namespace: a row is deleted when
+    /// some rule finds it due and no `Exact` or `Minimum` ground of any rule that deletes or only protects still holds.
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub rules: Vec<RetentionRule>,
@@ -230,7 +231,8 @@ pub struct RetentionRule {
     #[schemars(length(min = 3, max = 32))]
     pub within: Option<String>,
 
-    /// Which rows the rule is about: all conditions hold. Absent: all rows.
+    /// Which rows the rule is about: all conditions hold. Absent: all rows. A row for which that depends on a related row
+    /// that is missing is left alone and counted as `missingRelated`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub rows: Vec<Condition>,
@@ -276,7 +278,8 @@ pub struct Promise {
     validation = Rule::new("!has(self.from) || has(self.__for__)").message("from needs for: how long the ground holds after the start event"),
     validation = Rule::new("!has(self.fromFallback) || has(self.from)").message("fromFallback needs from"),
     validation = Rule::new("!has(self.beginsLater) || !self.beginsLater || has(self.from)").message("beginsLater needs from"),
-    validation = Rule::new("!has(self.startsAt) || self.startsAt == 'Event' || has(self.from)").message("startsAt needs from")
+    validation = Rule::new("!has(self.startsAt) || self.startsAt == 'Event' || has(self.from)").message("startsAt needs from"),
+    validation = Rule::new("!has(self.onMissingRelated) || has(self.from) && self.from.contains('.') || has(self.fromFallback) && self.fromFallback.exists(c, c.contains('.')) || has(self.until) && self.until.exists(c, c.contains('.')) || has(self.when) && self.when.exists(c, c.column.contains('.') || has(c.otherColumn) && c.otherColumn.contains('.'))").message("onMissingRelated needs a column of a related row (relation.column) in when, from, fromFallback or until")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ground {
@@ -289,15 +292,24 @@ pub struct Ground {
     #[schemars(length(max = 16))]
     pub when: Vec<Condition>,
 
-    /// Column with the event that starts the period. A row in which it is NULL is kept and counted as without start
-    /// event, unless `fromFallback` or `beginsLater` says otherwise.
+    /// It applies only to rows for which a row of another dataset exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
+    pub exists: Option<RelatedRows>,
+
+    /// It applies only to rows for which no such row of another dataset exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_exists: Option<RelatedRows>,
+
+    /// Column with the event that starts the period, or `relation.column`: a column of the row that this one points at.
+    /// A row in which it is NULL is kept and counted as without start event, unless `fromFallback` or `beginsLater`
+    /// says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 127))]
     pub from: Option<String>,
 
     /// Columns to take the start from, in this order, where `from` is NULL.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), inner(length(min = 1, max = 63)))]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 127)))]
     pub from_fallback: Vec<String>,
 
     /// A NULL start is normal: the event has not happened yet. The ground then holds, and the row is not counted as
@@ -312,11 +324,18 @@ pub struct Ground {
     #[schemars(length(min = 3, max = 32))]
     pub for_: Option<String>,
 
-    /// Columns with a time at which the ground ends; the earliest counts, and NULL is no end. With `for` as well, the
-    /// ground ends at whichever comes first.
+    /// Columns with a time at which the ground ends, or `relation.column`; the earliest counts, and NULL is no end. With
+    /// `for` as well, the ground ends at whichever comes first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), inner(length(min = 1, max = 63)))]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 127)))]
     pub until: Vec<String>,
+
+    /// What the ground does for a row that points at no related row (the columns of the relation are NULL, or what they
+    /// name is gone) where it needs one (`relation.column`): `Keep` holds the row, `Ended` counts as a ground that has
+    /// ended. Unsaid: the row is kept and counted as `missingRelated`. An end that has certainly passed ends the ground
+    /// in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_missing_related: Option<OnMissingRelated>,
 
     /// Where the period begins: at the event itself (default), or `EndOfDay`, `EndOfMonth`, `EndOfYear` in `timeZone`,
     /// for periods in days or longer. Statutory book-keeping periods begin at the end of the year.
@@ -330,7 +349,7 @@ pub struct Ground {
     pub stated_as: Option<String>,
 
     /// `Exact` (default): the row stays until the end and then goes. `Minimum`: as Exact, and the row is protected from
-    /// deletes and masks of every rule of this policy. `Maximum`: the row must be gone by the end, so the ground ends
+    /// deletes and masks of every rule on its table. `Maximum`: the row must be gone by the end, so the ground ends
     /// early by what the schedule may be late; status shows the effective period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<Bound>,
@@ -347,6 +366,41 @@ impl Ground {
     pub fn bound(&self) -> Bound {
         self.bound.unwrap_or_default()
     }
+}
+
+/// What a ground does where the related row that it needs is missing.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum OnMissingRelated {
+    /// It keeps the row.
+    Keep,
+    /// It has ended.
+    Ended,
+}
+
+/// Rows of another dataset that are tied to the row being judged.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("has(self.relation) != has(self.same)").message("set exactly one of relation (of the other dataset, pointing at this row) and same (a relation that both datasets have: both rows point at one row)"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RelatedRows {
+    /// The other dataset, by its name in the `DataSource`.
+    #[schemars(length(min = 1, max = 63))]
+    pub dataset: String,
+
+    /// The relation of the other dataset by which its rows point at the row being judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub relation: Option<String>,
+
+    /// A relation that both datasets have, to one dataset: the other row and the row being judged point at the same row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub same: Option<String>,
+
+    /// Which of the other rows count: all conditions hold. Columns are those of the other row; `row.column` is a column
+    /// of the row being judged. Absent: every one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub when: Vec<Condition>,
 }
 
 /// Where a period begins.
@@ -375,7 +429,7 @@ pub enum Bound {
     Maximum,
 }
 
-/// A condition on a column of the row. Comparisons and `In` do not hold for NULL; `NotIn` does, as in label selectors.
+/// A condition on a column of the row, or of a row that it points at. Comparisons and `In` do not hold for NULL; `NotIn` does, as in label selectors.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[x_kube(
     validation = Rule::new("!(self.operator in ['In', 'NotIn']) || has(self.values) && !has(self.otherColumn)").message("operators In and NotIn take values"),
@@ -384,8 +438,9 @@ pub enum Bound {
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Condition {
-    /// Column name, as in the catalogue (case matters).
-    #[schemars(length(min = 1, max = 63))]
+    /// Column name, as in the catalogue (case matters); `relation.column` is a column of the row that this one points at
+    /// by a relation of its dataset. The other row's columns of that relation must be unique.
+    #[schemars(length(min = 1, max = 127))]
     pub column: String,
 
     /// `In`, `NotIn`, `Exists` (is not NULL), `DoesNotExist` (is NULL), or a comparison of times: `Before`,
@@ -397,9 +452,9 @@ pub struct Condition {
     #[schemars(length(min = 1, max = 256), inner(length(max = 253)))]
     pub values: Vec<String>,
 
-    /// Another column of the same row to compare with, of the same type.
+    /// Another column to compare with, of the same type, named as in `column`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 127))]
     pub other_column: Option<String>,
 }
 

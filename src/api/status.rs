@@ -84,7 +84,7 @@ pub struct DataRetentionPolicyStatus {
     pub ledger: Option<LedgerStatus>,
 
     /// `Ready`, `PromiseKept`, `Halted`, `ScheduleTooCoarse`, `Indeterminate`, `Parameterised`, `EgressOpen`,
-    /// `SharedDataset`, `SharedStore`.
+    /// `SharedDataset`, `SharedStore`, `RaceWindow`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -185,6 +185,14 @@ pub struct RuleStatus {
     /// Due rows kept because a row of another table points at them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_by_dependent: Option<i64>,
+
+    /// Rows kept because a related row that the rule needs is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_related: Option<i64>,
+
+    /// The rule looks at rows of a table that no foreign key ties to its own: see the condition `RaceWindow`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub race_window: bool,
 
     /// Age of the oldest row that the rule is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]

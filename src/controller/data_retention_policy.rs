@@ -93,7 +93,7 @@ fn planned(policy: &DataRetentionPolicy, found: &Dereferenced, now: jiff::Timest
     let validated = validate(&Inputs {
         policy,
         source: found.source(),
-        neighbours: &found.neighbours,
+        others: &found.others(policy),
         now,
     })?;
     plan(policy, validated, now).map_err(|invalid| vec![invalid])

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::contract::STOP_CONFIG_MAP;
 use crate::plan::naming::{self, LABEL_POLICY, label_value};
-use crate::plan::sharing::{is_same_store, tables};
+use crate::plan::sharing::is_same_store;
 use crate::plan::transitions::Transition;
 
 /// Reconciles of one kind at the same time.
@@ -210,7 +210,7 @@ impl Watched<'_> {
         let stop = watched().fields(&format!("metadata.name={STOP_CONFIG_MAP}"));
         let own = controller.store();
         let (of_jobs, of_sources, of_stops) = (own.clone(), own.clone(), own.clone());
-        let neighbours = self.stores.clone();
+        let (neighbours, of_stores) = (self.stores.clone(), self.stores.clone());
         controller
             .owns::<PartialObjectMeta<CronJob>>(self.api_of_metadata(), managed())
             .owns::<PartialObjectMeta<ConfigMap>>(self.api_of_metadata(), managed())
@@ -220,7 +220,12 @@ impl Watched<'_> {
                 policies_of_label(&of_jobs, &job)
             })
             .watches::<GuardedSource, _>(self.api(), watched(), move |source| {
+                // What another source of the same store declares is part of what its policies protect.
+                let beside = policies_on_store(&of_stores, &source).into_iter().map(|found| found.1);
                 policies_of_source(&of_sources, &source)
+                    .into_iter()
+                    .chain(beside)
+                    .collect::<Vec<_>>()
             })
             .watches::<PartialObjectMeta<ConfigMap>, _>(self.api_of_metadata(), stop, move |stop| {
                 policies_of_namespace(&of_stops, &stop.namespace().unwrap_or_default())
@@ -282,29 +287,36 @@ fn policies_of_source(store: &Store<GuardedPolicy>, source: &GuardedSource) -> V
     })
 }
 
-/// The policies that share a table with the one that changed: they must say so too.
+/// The policies on the store of the one that changed, as it is now or was: what it keeps they must keep, and those that
+/// no longer share a table with it must know that too.
 fn policies_beside(stores: &Stores, changed: &GuardedPolicy) -> Vec<ObjectRef<GuardedPolicy>> {
     let source_of = |policy: &GuardedPolicy| {
         let policy = policy.0.as_ref().ok()?;
         stores.source(&policy.namespace()?, &policy.spec.data_source_ref.name)
     };
-    let Some(own_source) = source_of(changed) else {
+    let Some(own) = source_of(changed) else {
         return Vec::new();
     };
-    let (Ok(changed_policy), Ok(own)) = (&changed.0, &own_source.0) else {
-        return Vec::new();
-    };
-    let own_tables = tables(changed_policy, own);
-    let shares = |other: &GuardedPolicy| {
-        let source = source_of(other)?;
-        let (policy, source) = (other.0.as_ref().ok()?, source.0.as_ref().ok()?);
-        Some(is_same_store(own, source) && !tables(policy, source).is_disjoint(&own_tables))
+    let beside = policies_on_store(stores, &own).into_iter();
+    beside
+        .filter(|(uid, _)| *uid != changed.uid())
+        .map(|found| found.1)
+        .collect()
+}
+
+/// Every policy whose source names the store of this one, with its uid.
+fn policies_on_store(stores: &Stores, own: &GuardedSource) -> Vec<(Option<String>, ObjectRef<GuardedPolicy>)> {
+    let Ok(own) = &own.0 else { return Vec::new() };
+    let is_on_it = |other: &GuardedPolicy| {
+        let policy = other.0.as_ref().ok()?;
+        let source = stores.source(&policy.namespace()?, &policy.spec.data_source_ref.name)?;
+        Some(is_same_store(own, source.0.as_ref().ok()?))
     };
     stores
         .policies()
         .iter()
-        .filter(|other| other.uid() != changed.uid() && shares(other) == Some(true))
-        .map(|other| ObjectRef::from_obj(other.as_ref()))
+        .filter(|other| is_on_it(other) == Some(true))
+        .map(|other| (other.uid(), ObjectRef::from_obj(other.as_ref())))
         .collect()
 }
 

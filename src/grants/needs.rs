@@ -5,10 +5,13 @@ use std::fmt::Display;
 
 use super::exports::{self, Exported};
 use super::manifests::{Located, Manifests};
-use crate::api::data_retention_policy::{Condition, DataRetentionPolicySpec, Mode, RetentionRule};
+use crate::api::data_retention_policy::{DataRetentionPolicySpec, Mode, RetentionRule};
+use crate::api::data_source::Dataset;
 use crate::api::{DataRetentionPolicy, DataSource, ProcessingActivity};
 use crate::domain::identifier::{Identifier, IdentifierError, TableName};
+use crate::plan::columns::{read_by, written_by};
 use crate::plan::records::measures::holders;
+use crate::plan::relations;
 
 /// Why the needs cannot be told.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +64,16 @@ pub enum NeedsError {
         /// The relation that it names.
         name: String,
     },
+    /// Rows of another dataset that cannot be told.
+    #[error("{policy}: {field}: {message}")]
+    Relation {
+        /// File, kind and name of the policy.
+        policy: String,
+        /// The field.
+        field: String,
+        /// What is wrong with it and what to do.
+        message: String,
+    },
     /// A name that PostgreSQL could not hold.
     #[error("{object}: {field}: {problem}")]
     Identifier {
@@ -112,6 +125,8 @@ pub struct TableNeeds {
     pub delete: bool,
     /// Whether rows are told apart by their place, as in a sweep and in an export; a survey looks at columns only.
     pub by_place: bool,
+    /// A column whose right to update lets rows be locked: rows of other tables decide about rows of this one.
+    pub lock: Option<Identifier>,
     /// The rules that need it, as `policy/rule`.
     pub rules: Vec<String>,
 }
@@ -236,71 +251,74 @@ fn add_policy(needs: &mut SourceNeeds<'_>, policy: &Located<DataRetentionPolicy>
         let table = needs.tables.entry(table).or_default();
         table.by_place = true;
         table.rules.push(format!("{}/{}", policy.name, rule.name));
-        add_rule(table, rule, policy, &path)?;
+        add_rule(needs, rule, policy, &path)?;
+    }
+    // A role that writes a column may lock rows; one that only deletes needs a column for it.
+    for table in needs
+        .tables
+        .values_mut()
+        .filter(|table| table.delete && table.update.is_empty())
+    {
+        table.update.extend(table.lock.clone());
     }
     Ok(())
 }
 
-/// Every column that a rule's conditions and grounds look at is read, and so is every column that it writes: a value
+/// Every column by which rows are judged is read, of whatever table, and so is every column that is written: a value
 /// that is masked or set already is recognised and left alone.
 fn add_rule(
-    table: &mut TableNeeds,
+    needs: &mut SourceNeeds<'_>,
     rule: &RetentionRule,
     policy: &Located<DataRetentionPolicy>,
     path: &str,
 ) -> Result<(), NeedsError> {
-    let mut read = |field: String, column: &str| {
-        table.select.insert(identifier(policy, &field, column)?);
-        Ok::<(), NeedsError>(())
+    let source = &needs.source.object;
+    let own = source.spec.datasets.iter().find(|dataset| dataset.name == rule.dataset);
+    let Some((dataset, own)) = own.and_then(|own| Some((own, TableName::parse(&own.table).ok()?))) else {
+        return Ok(());
     };
-    for (field, column) in columns_of_conditions(&format!("{path}.rows"), &rule.rows) {
-        read(field, column)?;
+    if let Err(mistakes) = relations::resolve(rule, dataset, source)
+        && let Some(mistake) = mistakes.first()
+    {
+        return Err(NeedsError::Relation {
+            policy: policy.to_string(),
+            field: format!("{path}.{}", mistake.field),
+            message: mistake.message.clone(),
+        });
     }
-    for (index, ground) in rule.keep_while.iter().enumerate() {
-        let path = format!("{path}.keepWhile[{index}]");
-        for (field, column) in columns_of_conditions(&format!("{path}.when"), &ground.when) {
-            read(field, column)?;
+    for used in read_by(rule, source) {
+        let column = identifier(policy, &format!("{path}.{}", used.field), &used.column)?;
+        let is_other = used.table != own;
+        let table = needs.tables.entry(used.table).or_default();
+        let name = format!("{}/{}", policy.name, rule.name);
+        if is_other && !table.rules.contains(&name) {
+            table.rules.push(name);
         }
-        if let Some(column) = &ground.from {
-            read(format!("{path}.from"), column)?;
-        }
-        for (index, column) in ground.from_fallback.iter().enumerate() {
-            read(format!("{path}.fromFallback[{index}]"), column)?;
-        }
-        for (index, column) in ground.until.iter().enumerate() {
-            read(format!("{path}.until[{index}]"), column)?;
-        }
+        table.select.insert(column);
+    }
+    let table = needs.tables.entry(own).or_default();
+    if let Some(column) = leads_elsewhere(rule, dataset, source) {
+        table.lock.get_or_insert(identifier(policy, path, &column)?);
     }
     let Some(then) = &rule.then else { return Ok(()) };
     table.delete |= then.delete.is_some();
-    let masks = then
-        .mask
-        .iter()
-        .enumerate()
-        .map(|(index, mask)| (format!("mask[{index}]"), &mask.column));
-    let sets = then
-        .set
-        .iter()
-        .enumerate()
-        .map(|(index, set)| (format!("set[{index}]"), &set.column));
-    for (part, column) in masks.chain(sets) {
-        let column = identifier(policy, &format!("{path}.then.{part}.column"), column)?;
+    for write in written_by(rule) {
+        let column = identifier(policy, &format!("{path}.{}", write.field), &write.column)?;
         table.select.insert(column.clone());
         table.update.insert(column);
     }
     Ok(())
 }
 
-/// Each column of a list of conditions, with its field.
-fn columns_of_conditions<'a>(path: &str, conditions: &'a [Condition]) -> Vec<(String, &'a str)> {
-    let mut columns = Vec::new();
-    for (index, condition) in conditions.iter().enumerate() {
-        columns.push((format!("{path}[{index}].column"), condition.column.as_str()));
-        if let Some(other) = &condition.other_column {
-            columns.push((format!("{path}[{index}].otherColumn"), other));
-        }
-    }
-    columns
+/// The column of the row by which it is tied to the first other row that the rule looks at.
+fn leads_elsewhere(rule: &RetentionRule, dataset: &Dataset, source: &DataSource) -> Option<String> {
+    let related = relations::resolve(rule, dataset, source).ok()?;
+    let exists = related.exists.into_values().chain(related.not_exists.into_values());
+    let mut all = related
+        .relations
+        .into_values()
+        .chain(exists.map(|exists| exists.relation));
+    Some(all.next()?.columns.into_iter().next()?.0)
 }
 
 /// The table of the dataset at this place.

@@ -10,6 +10,9 @@ use crate::domain::identifier::{Identifier, TableName};
 /// The column of the system by which rows are told apart. Its right is asked for as well.
 const SYSTEM_COLUMN: &str = "ctid";
 
+/// The column of the system that tells partitions apart.
+const PARTITION_COLUMN: &str = "tableoid";
+
 /// The schema and table in which the worker keeps its evidence. It can add lines, not change them.
 const LEDGER: &str = "\
 CREATE SCHEMA IF NOT EXISTS privacy_operator;
@@ -164,12 +167,24 @@ fn grant_table(text: &mut String, table: &TableName, needs: &TableNeeds, role: &
     let columns = |columns: &std::collections::BTreeSet<Identifier>| {
         columns.iter().map(Identifier::quoted).collect::<Vec<_>>().join(", ")
     };
+    let place = if needs.lock.is_some() {
+        format!("{SYSTEM_COLUMN}, {PARTITION_COLUMN}")
+    } else {
+        SYSTEM_COLUMN.to_owned()
+    };
     let read = match (needs.by_place, needs.select.is_empty()) {
-        (true, true) => SYSTEM_COLUMN.to_owned(),
-        (true, false) => format!("{SYSTEM_COLUMN}, {}", columns(&needs.select)),
+        (true, true) => place,
+        (true, false) => format!("{place}, {}", columns(&needs.select)),
         (false, _) => columns(&needs.select),
     };
     let _ = writeln!(text, "GRANT SELECT ({read}) ON TABLE {name} TO {role};");
+    if needs.delete && needs.lock.as_ref().is_some_and(|lock| needs.update.iter().eq([lock])) {
+        comment(
+            text,
+            "Rows of other tables decide about these: each row is locked before it is judged, and PostgreSQL asks for a right",
+        );
+        comment(text, "to update some column for that. Nothing is written into it.");
+    }
     if !needs.update.is_empty() {
         let _ = writeln!(
             text,

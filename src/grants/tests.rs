@@ -149,17 +149,17 @@ fn what_is_wrong_is_named_by_file_object_and_field() {
         (
             "until: [ended_at]",
             "until: [\"a\\nb\"]",
-            "2.yaml: DataRetentionPolicy shop/logs: spec.rules[0].keepWhile[0].until[0]: a name contains a control character, such as a line break or NUL",
+            "2.yaml: DataRetentionPolicy shop/logs: spec.rules[0].keepWhile[age].until[0]: a name contains a control character, such as a line break or NUL",
         ),
         (
             "otherColumn: closed_at",
             "otherColumn: LONG",
-            "2.yaml: DataRetentionPolicy shop/logs: spec.rules[0].keepWhile[0].when[0].otherColumn: a name of 64 bytes is too long; PostgreSQL knows at most 63",
+            "2.yaml: DataRetentionPolicy shop/logs: spec.rules[0].keepWhile[age].when[0].otherColumn: a name of 64 bytes is too long; PostgreSQL knows at most 63",
         ),
         (
             "column: ip",
             "column: ''",
-            "2.yaml: DataRetentionPolicy shop/logs: spec.rules[1].then.mask[0].column: a name is empty",
+            "2.yaml: DataRetentionPolicy shop/logs: spec.rules[1].then.mask[].column: a name is empty",
         ),
         (
             "dataset: logs, always",

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::sharing::neighbours;
+use super::sharing::beside;
 use super::validate::{Inputs, validate};
 use super::validated::Invalid;
 use super::work_plan::{Planned, plan};
@@ -17,16 +17,16 @@ pub fn planned(
     now: Timestamp,
 ) -> Result<Planned, Vec<Invalid>> {
     let source = source_of(policy, sources);
-    let neighbours = source.map_or_else(Vec::new, |own| {
+    let others = source.map_or_else(Vec::new, |own| {
         let others = policies
             .iter()
             .filter_map(|other| Some((*other, source_of(other, sources)?)));
-        neighbours(policy, own, others)
+        beside(policy, own, others)
     });
     let validated = validate(&Inputs {
         policy,
         source,
-        neighbours: &neighbours,
+        others: &others,
         now,
     })?;
     plan(policy, validated, now).map_err(|invalid| vec![invalid])
@@ -56,13 +56,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_shared_among_the_files_is_refused() {
-        let (policy, source) = (fixtures::policy(), fixtures::source());
+    fn what_is_missing_among_the_files_is_refused() {
+        let policy = fixtures::policy();
         let missing = planned(&policy, &[&policy], &[], fixtures::now()).unwrap_err();
         assert_eq!(missing[0].reason, reasons::UNKNOWN_DATA_SOURCE);
+    }
+
+    #[test]
+    fn another_policy_of_the_files_protects_what_it_keeps() {
+        let (policy, source) = (fixtures::policy(), fixtures::source());
         let mut second = policy.clone();
         second.metadata.name = Some("second".to_owned());
-        let shared = planned(&policy, &[&policy, &second], &[&source], fixtures::now()).unwrap_err();
-        assert_eq!(shared[0].reason, reasons::SHARED_DATASET);
+        second.spec.rules.truncate(1);
+        second.spec.rules[0].keep_while[0].bound = None;
+        let found = planned(&policy, &[&policy, &second], &[&source], fixtures::now()).unwrap();
+        let names: Vec<&str> = found
+            .work_plan
+            .protections
+            .iter()
+            .map(|rule| rule.name.as_str())
+            .collect();
+        assert_eq!(names, ["second/seven-days"]);
     }
 }

@@ -89,7 +89,7 @@ pub fn validated(policy: &DataRetentionPolicy) -> Validated {
     validate(&Inputs {
         policy,
         source: Some(&source()),
-        neighbours: &[],
+        others: &[],
         now: now(),
     })
     .unwrap()

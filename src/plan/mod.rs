@@ -15,6 +15,7 @@ pub mod export;
 pub mod naming;
 pub mod reasons;
 pub mod records;
+pub mod relations;
 pub mod runs;
 pub mod sentences;
 pub mod settings;

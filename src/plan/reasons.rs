@@ -19,6 +19,8 @@ pub const EGRESS_OPEN: &str = "EgressOpen";
 pub const SHARED_DATASET: &str = "SharedDataset";
 /// A policy of another namespace has rules for the same table.
 pub const SHARED_STORE: &str = "SharedStore";
+/// A rule looks at rows that no foreign key ties to its own.
+pub const RACE_WINDOW: &str = "RaceWindow";
 /// A record of processing has no finding that is worse than worth a look.
 pub const COMPLETE: &str = "Complete";
 /// Every line of a record that can be seen from here was seen to be so.
@@ -44,7 +46,7 @@ pub const UNKNOWN_DATA_SOURCE: &str = "UnknownDataSource";
 pub const INVALID_DATA_SOURCE: &str = "InvalidDataSource";
 /// The dataset is not in the `DataSource`.
 pub const UNKNOWN_DATASET: &str = "UnknownDataset";
-/// A subject goes through a relation that the dataset does not declare.
+/// A relation that the dataset does not declare, or that leads elsewhere.
 pub const UNKNOWN_RELATION: &str = "UnknownRelation";
 /// A subject goes through relations that lead back to where they began.
 pub const CIRCULAR_RELATION: &str = "CircularRelation";
@@ -68,8 +70,6 @@ pub const INVALID_ADDRESS_RANGE: &str = "InvalidAddressRange";
 pub const DUPLICATE_TABLE: &str = "DuplicateTable";
 /// A mask or set writes a column by which rows are judged.
 pub const COLUMN_IN_USE: &str = "ColumnInUse";
-/// Two rules of one policy delete from one table.
-pub const TWO_DELETES: &str = "TwoDeletes";
 /// The work plan does not fit into a `ConfigMap`.
 pub const PLAN_TOO_LARGE: &str = "PlanTooLarge";
 /// An object of the needed name belongs to somebody else.

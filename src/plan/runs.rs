@@ -167,6 +167,8 @@ fn number(rule: &mut RuleStatus, found: &RuleReport, report: &WorkReport) {
     rule.undetermined = Some(found.undetermined);
     rule.no_ground_applies = Some(found.no_ground_applies);
     rule.kept_by_dependent = Some(found.kept_by_dependent);
+    rule.missing_related = Some(found.missing_related).filter(|count| *count > 0 || rule.missing_related.is_some());
+    rule.race_window = found.race_window;
     rule.oldest = found.oldest_seconds.map(compact_age);
     rule.access_path = found.access_path.map(|path| path.as_str().to_owned());
     rule.counted_at = Some(Time(report.finished_at));

@@ -1,8 +1,9 @@
 //! A rule in words, English and German: what a data protection officer reads beside the published promise.
 
+use super::columns::related_rows;
 use super::join_words;
 use crate::api::data_retention_policy::{
-    Bound, Condition, Ground, MaskStrategy, Operator, RetentionRule, StartsAt, Then,
+    Bound, Condition, Ground, MaskStrategy, OnMissingRelated, Operator, RelatedRows, RetentionRule, StartsAt, Then,
 };
 use crate::api::status::Sentence;
 use crate::domain::period::Period;
@@ -69,8 +70,8 @@ fn in_language(rule: &RetentionRule, table: &str, language: Language) -> String 
     let kept = format!("{subject} {}{comma} {reasons}", language.pick("is kept", "bleibt"));
     if rule.then.is_none() {
         let protected = language.pick(
-            "until then no other rule of this policy may delete or mask it",
-            "bis dahin darf keine andere Regel dieser Richtlinie sie löschen oder maskieren",
+            "until then no other rule may delete or mask it",
+            "bis dahin darf keine andere Regel sie löschen oder maskieren",
         );
         return format!("{}; {protected}.", kept.trim_end_matches(';'));
     }
@@ -89,7 +90,7 @@ fn in_language(rule: &RetentionRule, table: &str, language: Language) -> String 
 
 /// Without an end and without a condition that could cease to hold.
 fn never_ends(ground: &Ground) -> bool {
-    ground.for_.is_none() && ground.until.is_empty() && ground.when.is_empty()
+    ground.for_.is_none() && ground.until.is_empty() && ground.when.is_empty() && related_rows(ground).next().is_none()
 }
 
 fn action(then: Option<&Then>, language: Language) -> String {
@@ -133,6 +134,8 @@ fn ground(ground: &Ground, language: Language) -> String {
             Language::German => format!("solange {}", conditions(&ground.when, language)),
         });
     }
+    words.extend(ground.exists.iter().map(|rows| related(rows, true, language)));
+    words.extend(ground.not_exists.iter().map(|rows| related(rows, false, language)));
     let ends: Vec<String> = period_end(ground, language)
         .into_iter()
         .chain(until(ground, language))
@@ -162,6 +165,19 @@ fn ground(ground: &Ground, language: Language) -> String {
                 .to_owned(),
         );
     }
+    notes.extend(ground.on_missing_related.map(|missing| {
+        let words = match missing {
+            OnMissingRelated::Keep => (
+                "it also holds where the related row is missing",
+                "gilt auch, wenn die verknüpfte Zeile fehlt",
+            ),
+            OnMissingRelated::Ended => (
+                "it has ended where the related row is missing",
+                "gilt als beendet, wenn die verknüpfte Zeile fehlt",
+            ),
+        };
+        language.pick(words.0, words.1).to_owned()
+    }));
     if let Some(stated) = &ground.stated_as {
         notes.push(match language {
             Language::English => format!("the policy says \"{stated}\""),
@@ -173,6 +189,28 @@ fn ground(ground: &Ground, language: Language) -> String {
         text = format!("{text} ({})", notes.join("; "));
     }
     text
+}
+
+/// Rows of another dataset that are there, or are not.
+fn related(rows: &RelatedRows, there: bool, language: Language) -> String {
+    let dataset = &rows.dataset;
+    let tie = match (&rows.relation, &rows.same, language) {
+        (Some(relation), _, Language::English) => format!(" whose `{relation}` is this row"),
+        (Some(relation), _, Language::German) => format!(", deren `{relation}` diese Zeile ist"),
+        (None, same, Language::English) => format!(" with the same `{}`", same.as_deref().unwrap_or_default()),
+        (None, same, Language::German) => format!(" mit demselben `{}`", same.as_deref().unwrap_or_default()),
+    };
+    let conditions = match (rows.when.is_empty(), language) {
+        (true, _) => String::new(),
+        (false, Language::English) => format!(" and in which {}", conditions(&rows.when, language)),
+        (false, Language::German) => format!(" und in der {}", conditions(&rows.when, language)),
+    };
+    match (there, language) {
+        (true, Language::English) => format!("while `{dataset}` has a row{tie}{conditions}"),
+        (false, Language::English) => format!("while `{dataset}` has no row{tie}{conditions}"),
+        (true, Language::German) => format!("solange es in `{dataset}` eine Zeile gibt{tie}{conditions}"),
+        (false, Language::German) => format!("solange es in `{dataset}` keine Zeile gibt{tie}{conditions}"),
+    }
 }
 
 fn period_end(ground: &Ground, language: Language) -> Option<String> {
@@ -340,6 +378,10 @@ mod tests {
                then: {set: [{column: blocked, value: "true"}]}}"#,
             "{name: d, dataset: d, keepWhile: [{name: law, from: paid_at, startsAt: EndOfYear, for: P8Y, bound: Minimum}]}",
             r#"{name: e, dataset: d, keepWhile: [{name: vague, statedAs: "a reasonable time"}], then: {delete: {}}}"#,
+            r#"{name: g, dataset: d, keepWhile: [
+                 {name: letters, exists: {dataset: letters, relation: reader, when: [{column: withdrawn_at, operator: DoesNotExist}]}},
+                 {name: contract, from: contract.ended_at, for: P90D, onMissingRelated: Ended},
+                 {name: consent, notExists: {dataset: refusals, same: user}}], then: {delete: {}}}"#,
             "{name: f, dataset: d, keepWhile: [{name: x, when: [{column: until_at, operator: After, values: [now]}]}], then: {delete: {}}}",
         ];
         let sentences: Vec<Sentence> = rules.iter().map(|text| sentence(&rule(text), "public.d")).collect();

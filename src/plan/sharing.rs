@@ -1,4 +1,4 @@
-//! Which policies speak of the same table.
+//! Which policies speak of the same table, or of the same store.
 
 use std::collections::BTreeSet;
 
@@ -26,6 +26,32 @@ pub struct Neighbour {
     pub name: String,
     /// The table.
     pub table: String,
+}
+
+/// Another policy, with the store that it names.
+#[derive(Clone, Copy)]
+pub struct Other<'a> {
+    /// The policy.
+    pub policy: &'a DataRetentionPolicy,
+    /// Its `DataSource`.
+    pub source: &'a DataSource,
+}
+
+/// Those of `others` that are of the policy's namespace and on its store.
+#[must_use]
+pub fn beside<'a>(
+    policy: &DataRetentionPolicy,
+    source: &DataSource,
+    others: impl Iterator<Item = (&'a DataRetentionPolicy, &'a DataSource)>,
+) -> Vec<Other<'a>> {
+    let mut found: Vec<Other<'a>> = others
+        .filter(|(other, _)| other.namespace() == policy.namespace() && other.name_any() != policy.name_any())
+        .filter(|(_, other_source)| is_same_store(source, other_source))
+        .map(|(policy, source)| Other { policy, source })
+        .collect();
+    // The plan is text whose hash is its identity: the order of a cache must not be in it.
+    found.sort_by_key(|other| other.policy.name_any());
+    found
 }
 
 /// The tables of a policy. What cannot be read is left out: it makes the policy invalid by itself.

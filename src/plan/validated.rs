@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
+use super::relations::Related;
 use crate::api::data_retention_policy::RetentionRule;
 use crate::contract::{Approved, Store};
 use crate::domain::identifier::TableName;
@@ -75,6 +76,8 @@ pub struct Validated {
     pub credentials_secret: String,
     /// Every rule, in the order of the spec.
     pub rules: Vec<ValidatedRule>,
+    /// Rules of other policies on the same tables.
+    pub protections: Vec<Protection>,
     /// What is accepted, but worth a thought.
     pub warnings: Vec<String>,
 }
@@ -88,12 +91,25 @@ pub struct ValidatedRule {
     pub table: TableName,
     /// Zones of `timestamp` and `date` columns.
     pub column_time_zones: BTreeMap<String, String>,
+    /// The other rows that it looks at.
+    pub related: Related,
     /// Categories of personal data in the dataset.
     pub categories: Vec<String>,
     /// Latest time from the end of the last ground to disposal, in seconds.
     pub within_seconds: i64,
     /// Why the schedule cannot keep a `Maximum` of this rule. Such a rule does not run.
     pub too_coarse: Option<String>,
+}
+
+/// A rule of another policy that may protect rows from the rules of this one.
+#[derive(Debug, Clone)]
+pub struct Protection {
+    /// Name of that policy.
+    pub policy: String,
+    /// Zone of its calendar periods.
+    pub time_zone: String,
+    /// The rule.
+    pub rule: ValidatedRule,
 }
 
 /// A person's word about a backlog, judged.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::reasons;
+use super::relations::Related;
 use super::validate::approval_date;
 use super::validated::{Approval, Invalid, RulesIdentity, Validated, ValidatedRule};
 use crate::api::DataRetentionPolicy;
@@ -72,6 +73,7 @@ pub fn plan(policy: &DataRetentionPolicy, validated: Validated, now: Timestamp) 
         active_deadline_seconds: worker_deadline(validated.active_deadline_seconds),
         slack_seconds: validated.slack_seconds,
         rules: validated.rules.iter().filter_map(runnable).collect(),
+        protections: protections(&validated),
     };
     let json = to_json(&work_plan);
     if json.len() > LARGEST_PLAN {
@@ -164,23 +166,42 @@ fn approval(policy: &DataRetentionPolicy, rules: &RulesIdentity, validated: &Val
 }
 
 /// The rule as the worker gets it. A rule that the schedule is too coarse for does not run, but what protects rows
-/// from the other rules of its table still does: its Minimum grounds, and those Exact grounds that hold against deletes.
+/// from the other rules of its table still does.
 fn runnable(rule: &ValidatedRule) -> Option<PlannedRule> {
     let planned = planned_rule(rule);
     if rule.too_coarse.is_none() {
         return Some(planned);
     }
-    let deletes = planned.action == Action::Delete;
-    let grounds: Vec<PlannedGround> = planned
+    protecting(planned)
+}
+
+/// What protects rows from rules of other names: the Minimum grounds, and the Exact ones of a rule that deletes or only
+/// protects.
+fn protecting(rule: PlannedRule) -> Option<PlannedRule> {
+    let exact = matches!(rule.action, Action::Delete | Action::Protect);
+    let grounds: Vec<PlannedGround> = rule
         .grounds
         .into_iter()
-        .filter(|ground| ground.bound == Bound::Minimum || (deletes && ground.bound == Bound::Exact))
+        .filter(|ground| ground.bound == Bound::Minimum || (exact && ground.bound == Bound::Exact))
         .collect();
     (!grounds.is_empty()).then_some(PlannedRule {
         action: Action::Protect,
         grounds,
-        ..planned
+        ..rule
     })
+}
+
+/// The grounds of other policies, under names that tell whose they are.
+fn protections(validated: &Validated) -> Vec<PlannedRule> {
+    let protecting = validated.protections.iter().filter_map(|other| {
+        let rule = protecting(planned_rule(&other.rule))?;
+        Some(PlannedRule {
+            name: format!("{}/{}", other.policy, rule.name),
+            time_zone: Some(other.time_zone.clone()).filter(|zone| *zone != validated.time_zone),
+            ..rule
+        })
+    });
+    protecting.collect()
 }
 
 fn planned_rule(rule: &ValidatedRule) -> PlannedRule {
@@ -196,17 +217,26 @@ fn planned_rule(rule: &ValidatedRule) -> PlannedRule {
         schema: rule.table.schema.to_string(),
         table: rule.table.name.to_string(),
         column_time_zones: rule.column_time_zones.clone(),
+        time_zone: None,
+        relations: rule.related.relations.clone(),
         within_seconds: rule.within_seconds,
         rows: spec.rows.clone(),
-        grounds: spec.keep_while.iter().map(planned_ground).collect(),
+        grounds: spec
+            .keep_while
+            .iter()
+            .map(|ground| planned_ground(ground, &rule.related))
+            .collect(),
         action,
     }
 }
 
-fn planned_ground(ground: &Ground) -> PlannedGround {
+fn planned_ground(ground: &Ground, related: &Related) -> PlannedGround {
     PlannedGround {
         name: ground.name.clone(),
         when: ground.when.clone(),
+        exists: related.exists.get(&ground.name).cloned(),
+        not_exists: related.not_exists.get(&ground.name).cloned(),
+        on_missing_related: ground.on_missing_related,
         from: ground.from.iter().chain(&ground.from_fallback).cloned().collect(),
         begins_later: ground.begins_later,
         period: ground.for_.clone(),

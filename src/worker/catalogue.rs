@@ -30,6 +30,14 @@ pub struct Table {
     pub on_update: Vec<String>,
     /// Foreign keys of other tables that point at this one and do not cascade.
     pub references: Vec<Reference>,
+    /// Lists of columns of which no two rows hold the same values.
+    pub unique: Vec<Vec<String>>,
+    /// It has partitions, each with tuple identifiers of its own.
+    pub partitioned: bool,
+    /// Rows of several partitions can be told apart: the role may read `tableoid`.
+    pub may_tell_partitions: bool,
+    /// The role may lock rows.
+    pub may_lock: bool,
 }
 
 /// What the catalogue says of a column.
@@ -104,6 +112,14 @@ pub const TABLE_FACTS: &str = "c.oid::int8, c.relkind::text,
 /// How many columns that are.
 pub const FACTS: usize = 7;
 
+/// The one that says whether the role may read where a row lies.
+const PLACE: usize = 5;
+
+/// What is to be known of a table that a rule goes through besides.
+const MORE_FACTS: &str = "c.reltuples::float8, has_table_privilege(c.oid, 'DELETE'),
+       c.relkind IN ('r', 'p') AND has_column_privilege(c.oid, 'tableoid', 'SELECT'),
+       has_any_column_privilege(c.oid, 'UPDATE')";
+
 const TABLE_FROM: &str = "
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = $1 AND c.relname = $2";
@@ -165,10 +181,33 @@ SELECT n.nspname::text, c.relname::text,
    AND f.confdeltype IN ('a', 'r')
  GROUP BY f.oid, n.nspname, c.relname, c.relnamespace, c.oid";
 
+/// Columns of unique indexes over all rows, each list in a row. One that is checked only at commit does not count.
+const UNIQUE_SQL: &str = "
+SELECT array_agg(a.attname::text)
+  FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey[0:i.indnkeyatts - 1]) AS k (attnum)
+  LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND a.attnum > 0
+ WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
+ GROUP BY i.indexrelid HAVING bool_and(a.attname IS NOT NULL)";
+
 /// Looks a table up and refuses what cannot be swept exactly. `field` names the rule's dataset in the spec.
 pub async fn table(client: &Client, name: &TableName, field: &str) -> Result<Table, Problem> {
+    let (table, may_place) = look_up(client, name, field).await?;
+    if !may_place {
+        // The rows of a table are told apart by it, and a right on the other columns does not include it.
+        return Err(Problem::new(Reason::MissingGrant, field, select(name, &["ctid"])));
+    }
+    Ok(table)
+}
+
+/// Looks up a table at whose rows a rule looks and which it does not sweep.
+pub async fn readable(client: &Client, name: &TableName, field: &str) -> Result<Table, Problem> {
+    look_up(client, name, field).await.map(|found| found.0)
+}
+
+/// The table, and whether the role may read where its rows lie.
+async fn look_up(client: &Client, name: &TableName, field: &str) -> Result<(Table, bool), Problem> {
     let stripped = |error: tokio_postgres::Error| StoreError::of(&error).problem(field);
-    let sql = format!("SELECT {TABLE_FACTS}, c.reltuples::float8, has_table_privilege(c.oid, 'DELETE') {TABLE_FROM}");
+    let sql = format!("SELECT {TABLE_FACTS}, {MORE_FACTS} {TABLE_FROM}");
     let row = client
         .query_typed_opt(
             &sql,
@@ -176,7 +215,7 @@ pub async fn table(client: &Client, name: &TableName, field: &str) -> Result<Tab
         )
         .await
         .map_err(stripped)?;
-    let row = refuse(row.as_ref(), name, field)?;
+    let row = facts(row.as_ref(), name, field)?;
     let oid: i64 = row.get(0);
     let mut table = Table {
         oid,
@@ -187,6 +226,10 @@ pub async fn table(client: &Client, name: &TableName, field: &str) -> Result<Tab
         on_delete: Vec::new(),
         on_update: Vec::new(),
         references: references(client, oid).await.map_err(stripped)?,
+        unique: unique(client, oid).await.map_err(stripped)?,
+        partitioned: row.get::<_, &str>(1) == "p",
+        may_tell_partitions: row.get(FACTS + 2),
+        may_lock: row.get(FACTS + 3),
     };
     for effect in client
         .query_typed(EFFECTS_SQL, &[(&oid, Type::INT8)])
@@ -201,11 +244,26 @@ pub async fn table(client: &Client, name: &TableName, field: &str) -> Result<Tab
             table.on_update.push(what);
         }
     }
-    Ok(table)
+    Ok((table, row.get(PLACE)))
 }
 
-/// The row of a table's facts, unless it is none that can be worked on exactly.
+async fn unique(client: &Client, oid: i64) -> Result<Vec<Vec<String>>, tokio_postgres::Error> {
+    let rows = client.query_typed(UNIQUE_SQL, &[(&oid, Type::INT8)]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// The row of a table's facts, unless it is none whose rows can be told apart exactly.
 pub fn refuse<'a>(row: Option<&'a Row>, name: &TableName, field: &str) -> Result<&'a Row, Problem> {
+    let row = facts(row, name, field)?;
+    if !row.get::<_, bool>(PLACE) {
+        // The rows of a table are told apart by it, and a right on the other columns does not include it.
+        return Err(Problem::new(Reason::MissingGrant, field, select(name, &["ctid"])));
+    }
+    Ok(row)
+}
+
+/// The row of a table's facts, unless it is none that can be read exactly.
+fn facts<'a>(row: Option<&'a Row>, name: &TableName, field: &str) -> Result<&'a Row, Problem> {
     let problem = |reason: Reason, detail: String| Err(Problem::new(reason, field, detail));
     let Some(row) = row else {
         return problem(Reason::UnknownTable, format!("no table {name}"));
@@ -226,10 +284,6 @@ pub fn refuse<'a>(row: Option<&'a Row>, name: &TableName, field: &str) -> Result
     }
     if !row.get::<_, bool>(4) {
         return problem(Reason::MissingGrant, usage(name));
-    }
-    if !row.get::<_, bool>(5) {
-        // The rows of a table are told apart by it, and a right on the other columns does not include it.
-        return problem(Reason::MissingGrant, select(name, &["ctid"]));
     }
     Ok(row)
 }

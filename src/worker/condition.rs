@@ -2,24 +2,56 @@
 
 use jiff::Timestamp;
 
-use super::catalogue::{Kind, Table};
-use super::judge::{Clock, is_not_null, row};
+use super::catalogue::Kind;
+use super::judge::{Clock, Judge, is_not_null};
+use super::related::{Missing, Referred, Scope};
 use super::sql::{Parameter, Sql};
 use super::time_column::TimeColumn;
 use crate::contract::{Condition, Operator, PlannedRule, Problem, Reason};
 use crate::domain::due::{self, DateAs, Interval, SINCE_EVER};
 
-/// Writes a condition. `field` is its place in the spec.
+/// Writes a condition, true or false also where a related row is missing. `field` is its place in the spec.
 pub fn write(
     sql: &mut Sql,
-    table: &Table,
+    judge: &Judge<'_>,
     rule: &PlannedRule,
-    clock: &Clock,
+    (scope, missing): (Scope<'_>, Missing),
     condition: &Condition,
     field: &str,
 ) -> Result<(), Problem> {
-    let column = row(&condition.column);
-    let known = table.column(&condition.column, &format!("{field}.column"))?;
+    let left = judge.refer(rule, scope, &condition.column, &format!("{field}.column"))?;
+    let other = condition.other_column.as_ref();
+    let right = other
+        .map(|other| judge.refer(rule, scope, other, &format!("{field}.otherColumn")))
+        .transpose()?;
+    let absent: Vec<String> = left
+        .missing
+        .iter()
+        .chain(right.as_ref().and_then(|right| right.missing.as_ref()))
+        .cloned()
+        .collect();
+    if absent.is_empty() {
+        return write_present(sql, judge, left, right, condition, field);
+    }
+    let absent = absent.join(" OR ");
+    sql.push(&match missing {
+        Missing::Holds => format!("({absent} OR "),
+        Missing::Fails => format!("(NOT ({absent}) AND "),
+    });
+    write_present(sql, judge, left, right, condition, field)?;
+    sql.push(")");
+    Ok(())
+}
+
+fn write_present(
+    sql: &mut Sql,
+    judge: &Judge<'_>,
+    left: Referred<'_>,
+    right: Option<Referred<'_>>,
+    condition: &Condition,
+    field: &str,
+) -> Result<(), Problem> {
+    let (column, known) = (left.sql.clone(), left.column);
     match condition.operator {
         Operator::Exists => sql.push(&is_not_null(&column)),
         Operator::DoesNotExist => sql.push(&format!("{column} IS NOT DISTINCT FROM NULL")),
@@ -38,13 +70,13 @@ pub fn write(
             });
         }
         Operator::Before | Operator::NotBefore | Operator::After | Operator::NotAfter => {
-            let time = TimeColumn::new(table, rule, &condition.column, &format!("{field}.column"))?;
-            match &condition.other_column {
-                Some(other) => {
-                    let other_time = TimeColumn::new(table, rule, other, &format!("{field}.otherColumn"))?;
-                    write_columns(sql, rule, condition.operator, &time, &other_time, field)?;
+            let time = TimeColumn::new(left, &format!("{field}.column"))?;
+            match right {
+                Some(right) => {
+                    let other = TimeColumn::new(right, &format!("{field}.otherColumn"))?;
+                    write_columns(sql, condition.operator, &time, &other, field)?;
                 }
-                None => write_instant(sql, clock, condition, &time, field)?,
+                None => write_instant(sql, judge.clock, condition, &time, field)?,
             }
         }
     }
@@ -54,17 +86,12 @@ pub fn write(
 /// Two columns can be compared where they mean the same: one type and, for local times and dates, one zone.
 fn write_columns(
     sql: &mut Sql,
-    rule: &PlannedRule,
     operator: Operator,
     time: &TimeColumn<'_>,
     other: &TimeColumn<'_>,
     field: &str,
 ) -> Result<(), Problem> {
-    let zone = |time: &TimeColumn<'_>| match time.column().kind {
-        Kind::Instant => None,
-        _ => rule.column_time_zones.get(time.name()).cloned(),
-    };
-    if time.column().kind != other.column().kind || zone(time) != zone(other) {
+    if time.column().kind != other.column().kind || time.declared_zone() != other.declared_zone() {
         let detail = format!(
             "columns {} and {} differ in type or time zone",
             time.name(),
@@ -82,7 +109,7 @@ fn write_columns(
         Operator::After => ">",
         _ => "<=",
     };
-    sql.push(&format!("({} {sign} {}) IS TRUE", row(time.name()), row(other.name())));
+    sql.push(&format!("({} {sign} {}) IS TRUE", time.sql(), other.sql()));
     Ok(())
 }
 
@@ -114,7 +141,7 @@ fn write_instant(
         Operator::After => (until(at), true),
         _ => (until(at), false),
     };
-    let column = row(time.name());
+    let column = time.sql();
     if negated {
         sql.push(&format!("({column} IS NOT NULL AND {column} > '-infinity' AND NOT "));
         time.write_in(sql, &intervals, DateAs::Beginning);

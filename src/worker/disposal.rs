@@ -3,7 +3,6 @@
 use super::catalogue::{Column, Kind};
 use super::judge::{Horizon, Judge, is_not_null, quoted, row};
 use super::sql::Sql;
-use super::time_column::TimeColumn;
 use crate::contract::{Action, Mask, MaskStrategy, Problem, Reason, Set};
 
 const DEFAULT_IPV4_PREFIX: i32 = 24;
@@ -15,6 +14,13 @@ const MAPPED_BITS: i32 = 96;
 /// The statement that disposes of every due row, to be completed with a window. The whole predicate stands in it, so
 /// that a row which is protected meanwhile stays.
 pub fn statement(judge: &Judge<'_>) -> Result<Sql, Problem> {
+    let mut sql = head(judge)?;
+    judge.due(&mut sql, Horizon::Due)?;
+    Ok(sql)
+}
+
+/// The statement up to its predicate.
+pub fn head(judge: &Judge<'_>) -> Result<Sql, Problem> {
     let table = judge.table.name.quoted();
     let mut sql = Sql::default();
     match &judge.rule.action {
@@ -42,7 +48,6 @@ pub fn statement(judge: &Judge<'_>) -> Result<Sql, Problem> {
             return Err(Problem::new(Reason::InvalidPlan, judge.field("then"), detail));
         }
     }
-    judge.due(&mut sql, Horizon::Due)?;
     Ok(sql)
 }
 
@@ -181,7 +186,7 @@ fn set_value(sql: &mut Sql, judge: &Judge<'_>, set: &Set) -> Result<(), Problem>
     let field = judge.field(&format!("then.set[{}]", set.column));
     let column = writable(judge, &set.column, &field)?;
     if is_now(judge, set)? {
-        let time = TimeColumn::new(judge.table, judge.rule, &set.column, &field)?;
+        let time = judge.time(judge.rule, &set.column, &field)?;
         sql.push(&format!("coalesce({}, ", row(&set.column)));
         sql.bind_as(time.literal(judge.clock.now), &column.cast);
         sql.push(")");

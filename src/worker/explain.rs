@@ -9,6 +9,7 @@ use tokio_postgres::{Client, Row};
 use super::catalogue;
 use super::connection::StoreError;
 use super::judge::{Clock, Horizon, Judge, quoted, row};
+use super::related::{self, Scope};
 use super::session::{Access, Session};
 use super::sql::Sql;
 use crate::contract::{PlannedRule, Problem, Reason, WorkPlan};
@@ -125,14 +126,8 @@ async fn rows(
     let name = TableName::new(&rule.schema, &rule.table)
         .map_err(|error| Problem::new(Reason::InvalidPlan, &field, error.to_string()))?;
     let table = catalogue::table(client, &name, &field).await?;
-    let same =
-        |other: &&PlannedRule| (&other.schema, &other.table) == (&rule.schema, &rule.table) && other.name != rule.name;
-    let judge = Judge {
-        rule,
-        table: &table,
-        others: plan.rules.iter().filter(same).collect(),
-        clock,
-    };
+    let related = related::tables(client, plan.rules.iter().chain(&plan.protections)).await?;
+    let judge = Judge::new(plan, rule, &table, &related, clock);
     let stripped = |error: tokio_postgres::Error| StoreError::of(&error).problem(&field);
     let key = primary_key(client, table.oid).await.map_err(stripped)?;
     let sql = statement(&judge, &key, wanted)?;
@@ -171,11 +166,13 @@ fn statement(judge: &Judge<'_>, key: &[String], wanted: &Wanted) -> Result<Sql, 
     sql.push(")");
     for ground in &judge.rule.grounds {
         sql.push(", ");
-        judge.applies(&mut sql, judge.rule, ground)?;
+        judge.may_apply(&mut sql, judge.rule, ground)?;
         sql.push(", ");
         judge.ended(&mut sql, judge.rule, ground, Horizon::Due)?;
         for column in ground.from.iter().chain(&ground.until) {
-            sql.push(&format!(", {}::text", row(column)));
+            let field = judge.field(&format!("keepWhile[{}]", ground.name));
+            let found = judge.refer(judge.rule, Scope::Row, column, &field)?;
+            sql.push(&format!(", {}::text", found.sql));
         }
     }
     for (other, ground) in judge.protectors() {

@@ -6,11 +6,12 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::catalogue::{self, Column, Kind, Table};
+use super::catalogue::{Column, Table};
 use super::condition;
+use super::related::{self, Missing, Scope, Tables};
 use super::sql::Sql;
 use super::time_column::TimeColumn;
-use crate::contract::{Action, Bound, PlannedGround, PlannedRule, Problem, Reason, WorkPlan};
+use crate::contract::{Action, Bound, Condition, PlannedGround, PlannedRule, Problem, Reason, WorkPlan};
 use crate::domain::due::{self, DateAs, Interval, SINCE_EVER};
 use crate::domain::period::Period;
 use crate::domain::zone;
@@ -55,6 +56,8 @@ pub struct Judge<'a> {
     pub rule: &'a PlannedRule,
     /// The table, as the catalogue has it.
     pub table: &'a Table,
+    /// Tables at whose rows rules look besides their own.
+    pub related: &'a Tables,
     /// Rules of the same table whose grounds may protect a row from this rule.
     pub others: Vec<&'a PlannedRule>,
     /// The time.
@@ -76,69 +79,39 @@ pub struct Anchor {
     pub marks: Vec<String>,
 }
 
-impl Judge<'_> {
-    /// Checks every part of the rule against the catalogue, before anything runs.
-    pub fn check(&self) -> Result<(), Problem> {
-        let mut sql = Sql::default();
-        self.due(&mut sql, Horizon::Due)?;
-        self.due(&mut sql, Horizon::Overdue)?;
-        self.without_start_event(&mut sql)?;
-        self.undetermined(&mut sql)?;
-        self.no_ground_applies(&mut sql)?;
-        let effects = match &self.rule.action {
-            Action::Protect => return Ok(()),
-            Action::Delete => &self.table.on_delete,
-            Action::Mask(_) | Action::Set(_) => &self.table.on_update,
+impl<'a> Judge<'a> {
+    /// The judge of a rule of a plan.
+    #[must_use]
+    pub fn new(
+        plan: &'a WorkPlan,
+        rule: &'a PlannedRule,
+        table: &'a Table,
+        related: &'a Tables,
+        clock: &'a Clock,
+    ) -> Self {
+        let same = |other: &&PlannedRule| {
+            (&other.schema, &other.table) == (&rule.schema, &rule.table) && other.name != rule.name
         };
-        if !effects.is_empty() {
-            let detail = format!("{} has {}", self.table.name, effects.join(", "));
-            return Err(Problem::new(Reason::UndeclaredCascade, self.field("dataset"), detail));
+        Self {
+            rule,
+            table,
+            related,
+            others: plan.rules.iter().chain(&plan.protections).filter(same).collect(),
+            clock,
         }
-        if self.rule.action == Action::Delete {
-            self.check_delete()?;
-        }
-        super::disposal::statement(self).map(|_| ())
     }
+}
 
-    fn check_delete(&self) -> Result<(), Problem> {
-        let grant = |what: String| Err(Problem::new(Reason::MissingGrant, self.field("then.delete"), what));
-        if !self.table.may_delete {
-            return grant(format!("GRANT DELETE ON {}", self.table.name.quoted()));
-        }
-        for reference in &self.table.references {
-            for (_, ours) in &reference.columns {
-                self.column(ours, &self.field("then.delete"))?;
-            }
-            let seen = "point here and keep their parent, which can only be seen with";
-            if !reference.may_use_schema {
-                return grant(format!(
-                    "rows of {} {seen} {}",
-                    reference.table,
-                    catalogue::usage(&reference.table)
-                ));
-            }
-            if !reference.may_select {
-                let columns: Vec<&str> = reference.columns.iter().map(|(theirs, _)| theirs.as_str()).collect();
-                let select = catalogue::select(&reference.table, &columns);
-                return grant(format!("rows of {} {seen} {select}", reference.table));
-            }
-            if reference.hidden {
-                let detail = format!("rows of {} point here", reference.table);
-                return Err(Problem::new(Reason::RowLevelSecurity, self.field("dataset"), detail));
-            }
-        }
-        Ok(())
-    }
-
+impl Judge<'_> {
     /// `rules[name].part`, as the message names the field.
     #[must_use]
     pub fn field(&self, part: &str) -> String {
         format!("rules[{}].{part}", self.rule.name)
     }
 
-    /// The rows that the rule is about.
+    /// The rows that the rule is about. Where that depends on a row that is missing, it is not.
     pub fn covered(&self, sql: &mut Sql) -> Result<(), Problem> {
-        self.conditions(sql, self.rule, &self.rule.rows, "rows")
+        self.conditions(sql, self.rule, Scope::Row, Missing::Fails, &self.rule.rows, "rows")
     }
 
     /// Due (or overdue), protected by no other rule, pointed at by no row, and not disposed of yet.
@@ -168,7 +141,7 @@ impl Judge<'_> {
             self.any_ground_applies(sql)?;
             for ground in grounds {
                 sql.push(" AND (NOT ");
-                self.applies(sql, self.rule, ground)?;
+                self.may_apply(sql, self.rule, ground)?;
                 sql.push(" OR ");
                 self.ended(sql, self.rule, ground, horizon)?;
                 sql.push(")");
@@ -191,7 +164,8 @@ impl Judge<'_> {
     pub fn protectors(&self) -> impl Iterator<Item = (&PlannedRule, &PlannedGround)> {
         let protects = |other: &PlannedRule, ground: &PlannedGround| match self.rule.action {
             Action::Delete => {
-                ground.bound == Bound::Minimum || (other.action == Action::Protect && ground.bound == Bound::Exact)
+                let deletes_or_protects = matches!(other.action, Action::Delete | Action::Protect);
+                ground.bound == Bound::Minimum || (deletes_or_protects && ground.bound == Bound::Exact)
             }
             Action::Mask(_) => ground.bound == Bound::Minimum,
             Action::Set(_) | Action::Protect => false,
@@ -202,12 +176,12 @@ impl Judge<'_> {
             .filter(move |(other, ground)| protects(other, ground))
     }
 
-    /// A ground of another rule still holds this row.
+    /// A ground of another rule still holds this row, or may: what is missing does not end its protection.
     pub fn protects(&self, sql: &mut Sql, other: &PlannedRule, ground: &PlannedGround) -> Result<(), Problem> {
         sql.push("(");
-        self.conditions(sql, other, &other.rows, "rows")?;
+        self.conditions(sql, other, Scope::Row, Missing::Holds, &other.rows, "rows")?;
         sql.push(" AND ");
-        self.applies(sql, other, ground)?;
+        self.may_apply(sql, other, ground)?;
         sql.push(" AND NOT ");
         self.ended(sql, other, ground, Horizon::Due)?;
         sql.push(")");
@@ -233,27 +207,52 @@ impl Judge<'_> {
         }
     }
 
-    fn any_ground_applies(&self, sql: &mut Sql) -> Result<(), Problem> {
+    /// Some ground of the rule certainly applies.
+    pub fn any_ground_applies(&self, sql: &mut Sql) -> Result<(), Problem> {
         sql.join(" OR ", "false", &self.rule.grounds, |sql, _, ground| {
             self.applies(sql, self.rule, ground)
         })
     }
 
-    /// The ground's conditions hold now.
+    /// The ground's conditions hold now, and nothing that they need is missing, unless that is said to be an end.
     pub fn applies(&self, sql: &mut Sql, rule: &PlannedRule, ground: &PlannedGround) -> Result<(), Problem> {
-        self.conditions(sql, rule, &ground.when, &format!("keepWhile[{}].when", ground.name))
+        let ends = related::ends_when_missing(ground);
+        self.holds(sql, rule, ground, if ends { Missing::Holds } else { Missing::Fails })
     }
 
-    fn conditions(
+    /// The ground's conditions hold now, as far as can be told.
+    pub fn may_apply(&self, sql: &mut Sql, rule: &PlannedRule, ground: &PlannedGround) -> Result<(), Problem> {
+        self.holds(sql, rule, ground, Missing::Holds)
+    }
+
+    fn holds(
         &self,
         sql: &mut Sql,
         rule: &PlannedRule,
-        conditions: &[crate::contract::Condition],
+        ground: &PlannedGround,
+        missing: Missing,
+    ) -> Result<(), Problem> {
+        let part = format!("keepWhile[{}].when", ground.name);
+        sql.push("(");
+        self.conditions(sql, rule, Scope::Row, missing, &ground.when, &part)?;
+        self.ties_hold(sql, rule, ground)?;
+        sql.push(")");
+        Ok(())
+    }
+
+    /// All conditions hold, in parentheses.
+    pub fn conditions(
+        &self,
+        sql: &mut Sql,
+        rule: &PlannedRule,
+        scope: Scope<'_>,
+        missing: Missing,
+        conditions: &[Condition],
         part: &str,
     ) -> Result<(), Problem> {
         sql.join(" AND ", "true", conditions, |sql, index, condition| {
             let field = format!("rules[{}].{part}[{index}]", rule.name);
-            condition::write(sql, self.table, rule, self.clock, condition, &field)
+            condition::write(sql, self, rule, (scope, missing), condition, &field)
         })
     }
 
@@ -269,9 +268,13 @@ impl Judge<'_> {
         if ground.period.is_some() {
             ends.push(End::Period);
         }
+        if related::ends_when_missing(ground) {
+            ends.push(End::Missing);
+        }
         sql.join(" OR ", "false", &ends, |sql, _, end| match end {
             End::Until(column) => self.until_ended(sql, rule, ground, column, horizon),
             End::Period => self.period_ended(sql, rule, ground, horizon),
+            End::Missing => self.misses(sql, rule, ground),
         })
     }
 
@@ -293,8 +296,7 @@ impl Judge<'_> {
             last: due::micros(self.later_by(-late)),
         }];
         let field = ground_field(rule, ground, "until");
-        let time = TimeColumn::new(self.table, rule, column, &field)?;
-        time.write_in(sql, &intervals, DateAs::End);
+        self.time(rule, column, &field)?.write_in(sql, &intervals, DateAs::End);
         Ok(())
     }
 
@@ -307,10 +309,9 @@ impl Judge<'_> {
         horizon: Horizon,
     ) -> Result<(), Problem> {
         let intervals = self.due_intervals(rule, ground, horizon)?;
+        let zone = self.zone(rule, ground)?;
         let times = self.start_columns(rule, ground)?.into_iter();
-        let times: Vec<_> = times
-            .map(|time| time.starting(ground.starts_at, &self.clock.zone))
-            .collect();
+        let times: Vec<_> = times.map(|time| time.starting(ground.starts_at, &zone)).collect();
         let date_as = start_date_as(ground);
         if let [time] = &times[..] {
             time.write_in(sql, &intervals, date_as);
@@ -318,7 +319,10 @@ impl Judge<'_> {
         }
         sql.push("CASE");
         for time in &times {
-            sql.push(&format!(" WHEN {} IS NOT NULL THEN ", row(time.name())));
+            if let Some(missing) = time.missing() {
+                sql.push(&format!(" WHEN {missing} THEN false"));
+            }
+            sql.push(&format!(" WHEN {} IS NOT NULL THEN ", time.sql()));
             time.write_in(sql, &intervals, date_as);
         }
         sql.push(" ELSE false END");
@@ -340,7 +344,7 @@ impl Judge<'_> {
                 } else {
                     format!("fromFallback[{}]", index - 1)
                 };
-                TimeColumn::new(self.table, rule, column, &ground_field(rule, ground, &part))
+                self.time(rule, column, &ground_field(rule, ground, &part))
             })
             .collect()
     }
@@ -361,12 +365,17 @@ impl Judge<'_> {
             (Horizon::Overdue, Bound::Maximum) | (Horizon::Due, _) => 0,
             (Horizon::Overdue, _) => -rule.within_seconds,
         };
-        Ok(due::due_starts(
-            period,
-            ground.starts_at,
-            &self.clock.zone,
-            self.later_by(early),
-        ))
+        let zone = self.zone(rule, ground)?;
+        Ok(due::due_starts(period, ground.starts_at, &zone, self.later_by(early)))
+    }
+
+    /// Zone of the calendar periods of a rule, which may be of another policy.
+    fn zone(&self, rule: &PlannedRule, ground: &PlannedGround) -> Result<TimeZone, Problem> {
+        let Some(name) = &rule.time_zone else {
+            return Ok(self.clock.zone.clone());
+        };
+        let field = ground_field(rule, ground, "for");
+        zone::parse(name).map_err(|error| Problem::new(Reason::InvalidPlan, field, error.to_string()))
     }
 
     fn later_by(&self, seconds: i64) -> Timestamp {
@@ -383,7 +392,7 @@ impl Judge<'_> {
             |ground| !ground.begins_later,
             |sql, time, index| {
                 sql.push(if index > 0 { " AND " } else { "" });
-                sql.push(&format!("{} IS NULL", row(time.name())));
+                sql.push(&format!("{} IS NULL", time.sql()));
             },
             |_| {},
         )
@@ -400,7 +409,7 @@ impl Judge<'_> {
             |_| true,
             |sql, time, index| {
                 sql.push(if index == 0 { "CASE" } else { "" });
-                sql.push(&format!(" WHEN {} IS NOT NULL THEN NOT ", row(time.name())));
+                sql.push(&format!(" WHEN {} IS NOT NULL THEN NOT ", time.sql()));
                 time.write_in(sql, &now, DateAs::Beginning);
             },
             |sql| sql.push(" ELSE false END"),
@@ -425,9 +434,13 @@ impl Judge<'_> {
         sql.push(" AND ");
         sql.join(" OR ", "false", &grounds, |sql, _, ground| {
             sql.push("(");
-            self.applies(sql, self.rule, ground)?;
+            self.may_apply(sql, self.rule, ground)?;
             sql.push(" AND NOT ");
             self.ended(sql, self.rule, ground, Horizon::Due)?;
+            if !self.rule.relations.is_empty() {
+                sql.push(" AND NOT ");
+                self.misses(sql, self.rule, ground)?;
+            }
             sql.push(" AND (");
             let times = self.start_columns(self.rule, ground)?;
             for (index, time) in times.iter().enumerate() {
@@ -447,21 +460,16 @@ impl Judge<'_> {
         }
         self.covered(sql)?;
         sql.push(" AND NOT ");
-        self.any_ground_applies(sql)
+        sql.join(" OR ", "false", &self.rule.grounds, |sql, _, ground| {
+            self.may_apply(sql, self.rule, ground)
+        })
     }
 
     /// The first start column of the rule, by which the age of its oldest row is told.
     pub fn oldest(&self) -> Result<Option<TimeColumn<'_>>, Problem> {
         let ground = self.rule.grounds.iter().find(|ground| !ground.from.is_empty());
         ground
-            .map(|ground| {
-                TimeColumn::new(
-                    self.table,
-                    self.rule,
-                    &ground.from[0],
-                    &ground_field(self.rule, ground, "from"),
-                )
-            })
+            .map(|ground| self.time(self.rule, &ground.from[0], &ground_field(self.rule, ground, "from")))
             .transpose()
     }
 
@@ -472,8 +480,9 @@ impl Judge<'_> {
             let ([column], true, true) = (&ground.from[..], ground.when.is_empty(), ground.until.is_empty()) else {
                 continue;
             };
-            let time = TimeColumn::new(self.table, self.rule, column, &ground_field(self.rule, ground, "from"))?;
-            if !time.column().indexed {
+            let time = self.time(self.rule, column, &ground_field(self.rule, ground, "from"))?;
+            let depends = time.missing().is_some() || related::exists_of(ground).next().is_some();
+            if depends || !time.column().indexed {
                 continue;
             }
             let intervals = self.due_intervals(self.rule, ground, Horizon::Due)?;
@@ -485,7 +494,7 @@ impl Judge<'_> {
                 column: column.clone(),
                 last,
                 correlation: time.column().correlation,
-                alone: self.rule.grounds.len() == 1,
+                alone: self.rule.grounds.len() == 1 && self.rule.relations.is_empty(),
                 marks: Vec::new(),
             }));
         }
@@ -503,13 +512,8 @@ impl Judge<'_> {
         {
             return Ok(None);
         }
-        let time = TimeColumn::new(
-            self.table,
-            self.rule,
-            &anchor.column,
-            &ground_field(self.rule, ground, "from"),
-        )?
-        .starting(ground.starts_at, &self.clock.zone);
+        let time = self.time(self.rule, &anchor.column, &ground_field(self.rule, ground, "from"))?;
+        let time = time.starting(ground.starts_at, &self.clock.zone);
         let ranges = |horizon| {
             let intervals = self.due_intervals(self.rule, ground, horizon)?;
             Ok(time.ranges(&intervals, start_date_as(ground)))
@@ -531,6 +535,7 @@ impl Judge<'_> {
 enum End<'a> {
     Until(&'a str),
     Period,
+    Missing,
 }
 
 /// A start that is only a date: the event may have been at any time of that day, so an end that must not come early
@@ -564,28 +569,4 @@ pub fn is_not_null(column: &str) -> String {
 #[must_use]
 pub fn quoted(column: &str) -> String {
     format!("\"{}\"", column.replace('"', "\"\""))
-}
-
-/// The zone of a rule's column, where its type needs one.
-pub fn column_zone(rule: &PlannedRule, kind: Kind, column: &str, field: &str) -> Result<Option<TimeZone>, Problem> {
-    match kind {
-        Kind::Instant => Ok(None),
-        Kind::LocalTime | Kind::Date => {
-            let needed = || {
-                let what = if kind == Kind::Date {
-                    "date"
-                } else {
-                    "timestamp without time zone"
-                };
-                Problem::new(Reason::TimeZoneRequired, field, format!("{column} is a {what}"))
-            };
-            let name = rule.column_time_zones.get(column).ok_or_else(needed)?;
-            zone::parse(name)
-                .map(Some)
-                .map_err(|error| Problem::new(Reason::InvalidPlan, field, error.to_string()))
-        }
-        Kind::Inet | Kind::Cidr | Kind::Text | Kind::Plain | Kind::Other => {
-            Err(Problem::new(Reason::NotATime, field, format!("column {column}")))
-        }
-    }
 }

@@ -4,25 +4,28 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::judge::Judge;
+use super::related::{Scope, exists_of};
 use super::sweep::Fault;
-use crate::contract::{Action, Condition, Operator, Problem, Reason};
+use crate::contract::{Action, Condition, Operator, PlannedRule, Problem, Reason};
 
-/// Asks the server whether it can read each value as the type of its column.
+/// Asks the server whether it can read each value as the type of its column: values of the rule, and those of other
+/// policies that protect rows from it.
 pub async fn check(client: &Client, judge: &Judge<'_>) -> Result<(), Fault> {
     let rule = judge.rule;
-    for (part, conditions) in std::iter::once(("rows".to_owned(), &rule.rows)).chain(
-        rule.grounds
-            .iter()
-            .map(|ground| (format!("keepWhile[{}].when", ground.name), &ground.when)),
-    ) {
-        for (index, condition) in conditions.iter().enumerate() {
-            check_condition(
-                client,
-                judge,
-                condition,
-                &judge.field(&format!("{part}[{index}].values")),
-            )
-            .await?;
+    let foreign = judge
+        .others
+        .iter()
+        .copied()
+        .filter(|other| other.is_of_another_policy());
+    for rule in std::iter::once(rule).chain(foreign) {
+        check_conditions(client, judge, rule, Scope::Row, "rows", &rule.rows).await?;
+        for ground in &rule.grounds {
+            let path = format!("keepWhile[{}]", ground.name);
+            check_conditions(client, judge, rule, Scope::Row, &format!("{path}.when"), &ground.when).await?;
+            for (part, exists) in exists_of(ground) {
+                let part = format!("{path}.{part}.when");
+                check_conditions(client, judge, rule, Scope::Other(exists), &part, &exists.when).await?;
+            }
         }
     }
     if let Action::Set(sets) = &rule.action {
@@ -38,13 +41,23 @@ pub async fn check(client: &Client, judge: &Judge<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn check_condition(client: &Client, judge: &Judge<'_>, condition: &Condition, field: &str) -> Result<(), Fault> {
-    if !matches!(condition.operator, Operator::In | Operator::NotIn) {
-        return Ok(());
+async fn check_conditions(
+    client: &Client,
+    judge: &Judge<'_>,
+    rule: &PlannedRule,
+    scope: Scope<'_>,
+    part: &str,
+    conditions: &[Condition],
+) -> Result<(), Fault> {
+    for (index, condition) in conditions.iter().enumerate() {
+        if matches!(condition.operator, Operator::In | Operator::NotIn) {
+            let field = format!("rules[{}].{part}[{index}].values", rule.name);
+            let column = judge.refer(rule, scope, &condition.column, &field)?.column;
+            let values: Vec<&str> = condition.values.iter().map(String::as_str).collect();
+            readable(client, judge, &values, &column.cast, &field).await?;
+        }
     }
-    let column = judge.column(&condition.column, field)?;
-    let values: Vec<&str> = condition.values.iter().map(String::as_str).collect();
-    readable(client, judge, &values, &column.cast, field).await
+    Ok(())
 }
 
 async fn readable(client: &Client, judge: &Judge<'_>, values: &[&str], cast: &str, field: &str) -> Result<(), Fault> {

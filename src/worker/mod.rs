@@ -2,6 +2,7 @@
 //! files, the report is a line of its log and the container's termination message.
 
 pub mod catalogue;
+mod check;
 mod condition;
 pub mod connection;
 mod disposal;
@@ -16,6 +17,7 @@ mod literals;
 mod marks;
 mod pace;
 pub mod progress;
+mod related;
 mod run;
 mod session;
 pub mod source_survey;
@@ -23,6 +25,7 @@ mod sql;
 mod survey;
 mod sweep;
 mod time_column;
+mod two_step;
 mod window;
 
 use std::path::{Path, PathBuf};

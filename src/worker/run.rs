@@ -12,6 +12,7 @@ use super::ledger::{self, Line};
 use super::limits::{self, Wanted};
 use super::literals;
 use super::progress::Progress;
+use super::related::{self, Tables};
 use super::session::{Access, Session};
 use super::survey;
 use super::sweep::{Fault, Sweep};
@@ -146,7 +147,8 @@ impl Run<'_> {
         let clock = self.clock(&session)?;
 
         let tables = self.look_up(&session).await?;
-        let judges = self.judges(&tables, &clock);
+        let related = self.related(&session).await?;
+        let judges = self.judges(&tables, &related, &clock);
         self.live.step(Step::Counting, 0, None);
         self.count(&session, &judges).await?;
         if writes {
@@ -197,24 +199,21 @@ impl Run<'_> {
         Ok(tables)
     }
 
-    fn judges<'b>(&self, tables: &'b [Option<Table>], clock: &'b Clock) -> Vec<Option<Judge<'b>>>
+    /// The tables at whose rows the rules look besides their own.
+    async fn related(&self, session: &Session) -> Result<Tables, Fault> {
+        let rules = self.plan.rules.iter().chain(&self.plan.protections);
+        related::tables(&session.client, rules).await.map_err(Fault::Lost)
+    }
+
+    fn judges<'b>(&self, tables: &'b [Option<Table>], related: &'b Tables, clock: &'b Clock) -> Vec<Option<Judge<'b>>>
     where
         Self: 'b,
     {
-        let rules = &self.plan.rules;
-        let same = |a: &PlannedRule, b: &PlannedRule| a.schema == b.schema && a.table == b.table && a.name != b.name;
-        tables
-            .iter()
-            .zip(rules)
-            .map(|(table, rule)| {
-                Some(Judge {
-                    rule,
-                    table: table.as_ref()?,
-                    others: rules.iter().filter(|other| same(rule, other)).collect(),
-                    clock,
-                })
-            })
-            .collect()
+        let plan = self.plan;
+        let judge = |(table, rule): (&'b Option<Table>, &'b PlannedRule)| {
+            Some(Judge::new(plan, rule, table.as_ref()?, related, clock))
+        };
+        tables.iter().zip(&plan.rules).map(judge).collect()
     }
 
     /// Counts what is due before anything is written. A rule that does not fit its table stops here.
@@ -234,6 +233,8 @@ impl Run<'_> {
                         (counts.report.due, counts.report.overdue) = (0, 0);
                     }
                     progress.report = counts.report;
+                    let race_window = judge.has_race_window(&session.client).await;
+                    progress.report.race_window = race_window.map_err(|error| Fault::of_stripped(&error, judge))?;
                     progress.report.access_path = path;
                     progress.due_before = progress.report.due;
                     progress.overdue_before = progress.report.overdue;

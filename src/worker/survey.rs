@@ -132,7 +132,7 @@ pub async fn along_index(
         ") FROM {table} AS t WHERE {column} IS NULL OR {column} = '-infinity' OR {column} > "
     ));
     odd.bind_as(
-        TimeColumn::new(judge.table, judge.rule, &anchor.column, "")?.literal(judge.clock.now),
+        judge.time(judge.rule, &anchor.column, "")?.literal(judge.clock.now),
         cast,
     );
 
@@ -317,10 +317,13 @@ fn counting_statement(judge: &Judge<'_>) -> Result<Sql, Problem> {
         judge.due_but_for_references(&mut sql, Horizon::Due)?;
         sql.push(")");
     }
+    sql.push(", count(*) FILTER (WHERE ");
+    judge.missing_related(&mut sql)?;
+    sql.push(")");
     match judge.oldest()? {
         None => sql.push(", NULL::text, NULL::text"),
         Some(time) => {
-            let column = row(time.name());
+            let column = time.sql();
             sql.push(&format!(", (min({column}) FILTER (WHERE {column} > '-infinity' AND "));
             judge.covered(&mut sql)?;
             sql.push(&format!(
@@ -359,8 +362,9 @@ fn add(counts: &mut Counts, row: &Row, oldest: Option<&TimeColumn<'_>>) {
     report.no_ground_applies += row.get::<_, i64>(5);
     report.kept_by_dependent += (row.get::<_, i64>(6) - row.get::<_, i64>(1)).max(0);
     let found = |index: usize| oldest.and_then(|time| time.read(&row.get::<_, Option<String>>(index)?));
-    counts.oldest = earlier(counts.oldest, found(7));
-    counts.oldest_kept = earlier(counts.oldest_kept, found(8));
+    report.missing_related += row.get::<_, i64>(7);
+    counts.oldest = earlier(counts.oldest, found(8));
+    counts.oldest_kept = earlier(counts.oldest_kept, found(9));
 }
 
 fn finish(counts: &mut Counts, judge: &Judge<'_>) {

@@ -1,11 +1,11 @@
 //! Disposal in batches that move forward and never start again from the left: along an index where there is one, else
-//! through the pages of the table. Every batch is one statement and one transaction with the whole predicate in it.
+//! through the pages of the table. Every batch is one transaction, and its last statement has the whole predicate in it.
 
 use std::time::{Duration, Instant};
 
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Statement};
 
 use super::connection::StoreError;
 use super::disposal;
@@ -16,6 +16,7 @@ use super::pace::Pace;
 use super::progress::Progress;
 use super::sql::{Parameter, Sql};
 use super::survey;
+use super::two_step::Prepared;
 use super::window::{Window, pages};
 use crate::contract::{Action, Problem, Reason};
 
@@ -63,7 +64,8 @@ impl Fault {
         Self::of_stripped(&StoreError::of(error), judge)
     }
 
-    fn of_stripped(error: &StoreError, judge: &Judge<'_>) -> Self {
+    /// The same of an error that is stripped already.
+    pub fn of_stripped(error: &StoreError, judge: &Judge<'_>) -> Self {
         let problem = error.problem(&judge.field("dataset"));
         if error.lost {
             Self::Lost(problem)
@@ -98,7 +100,7 @@ pub struct Sweep<'a> {
 
 /// A statement that disposes of the due rows in a window, whose ends are its last two parameters.
 struct ByPage {
-    statement: Statement,
+    statement: Prepared,
     sql: Sql,
     pace: Pace,
 }
@@ -106,6 +108,8 @@ struct ByPage {
 /// How a batch ended.
 enum Batch {
     Done(Duration),
+    /// Rows that others have locked are left in it.
+    Part,
     TooLarge,
     /// Nothing was done; the same batch may be tried again.
     Again,
@@ -168,7 +172,7 @@ impl<'a> Sweep<'a> {
         sql.push(" AND t.ctid < ");
         sql.bind_as(String::new(), "tid");
         Ok(ByPage {
-            statement: self.prepare(&sql).await?,
+            statement: Prepared::new(self.client, self.judge, &sql).await?,
             sql,
             pace: Pace::new(pages(FIRST_PAGES), pages(LARGEST_PAGES)),
         })
@@ -202,7 +206,7 @@ impl<'a> Sweep<'a> {
                     by.pace.shrink(pages(FIRST_PAGES));
                     parts.extend(smaller.into_iter().rev());
                 }
-                Batch::TooLarge => {
+                Batch::TooLarge | Batch::Part => {
                     if self.locked.len() >= MOST_LOCKED {
                         let detail = format!("more than {MOST_LOCKED} rows are locked by other sessions");
                         return Err(Problem::new(Reason::RowsLocked, self.judge.field("dataset"), detail).into());
@@ -214,15 +218,8 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    async fn prepare(&self, sql: &Sql) -> Result<Statement, Fault> {
-        self.client
-            .prepare(&sql.text)
-            .await
-            .map_err(|error| Fault::of(&error, self.judge))
-    }
-
     /// One batch. What may pass by itself is tried again; what a smaller batch may avoid says so.
-    async fn batch(&mut self, statement: &Statement, sql: &Sql, smallest: bool) -> Result<Batch, Fault> {
+    async fn batch(&mut self, statement: &Prepared, sql: &Sql, smallest: bool) -> Result<Batch, Fault> {
         let values = sql.values();
         let parameters: Vec<_> = values.iter().map(|(value, _)| *value).collect();
         for attempt in 0.. {
@@ -230,15 +227,20 @@ impl<'a> Sweep<'a> {
                 return Err(Fault::Stop(reason));
             }
             let began = Instant::now();
-            let error = match self.client.execute(statement, &parameters).await {
-                Ok(rows) => {
+            let error = match statement.execute(self.client, &parameters).await {
+                Ok(disposed) => {
+                    let rows = disposed.rows;
                     let elapsed = began.elapsed();
                     self.affected = self.affected.saturating_add_unsigned(rows);
                     self.live.add_rows(rows);
                     self.say_progress();
                     let noted = self.durable.note(self.client, self.affected).await;
                     noted.map_err(|error| Fault::of(&error, self.judge))?;
-                    return Ok(Batch::Done(elapsed));
+                    return Ok(if disposed.left > 0 {
+                        Batch::Part
+                    } else {
+                        Batch::Done(elapsed)
+                    });
                 }
                 Err(error) => StoreError::of(&error),
             };

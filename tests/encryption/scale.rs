@@ -74,9 +74,10 @@ async fn a_thousand_policies() {
         // The schedule of each policy, and its first look.
         let ready = async || {
             let everything = ListParams::default();
-            let schedules = Api::<CronJob>::all(client.clone()).list_metadata(&everything);
-            let looks = Api::<Job>::all(client.clone()).list_metadata(&everything);
-            let counts = [schedules.await.ok()?.items.len(), looks.await.ok()?.items.len()];
+            let (schedules, looks) = (Api::<CronJob>::all(client.clone()), Api::<Job>::all(client.clone()));
+            let schedules = schedules.list_metadata(&everything).await.ok()?;
+            let looks = looks.list_metadata(&everything).await.ok()?;
+            let counts = [schedules.items.len(), looks.items.len()];
             (counts == [POLICIES, POLICIES]).then_some(())
         };
         within(

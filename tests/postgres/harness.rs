@@ -60,6 +60,7 @@ pub async fn trial_on<'a>(server: &'a Server, schema: &str) -> Trial<'a> {
         active_deadline_seconds: 600,
         slack_seconds: 3600,
         rules: Vec::new(),
+        protections: Vec::new(),
     };
     Trial {
         server,

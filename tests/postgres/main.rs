@@ -30,7 +30,10 @@ mod races;
 mod reference;
 mod reference_cases;
 mod reference_model;
+mod related;
+mod related_races;
 mod runs;
+mod several;
 mod source_survey;
 #[path = "../support/mod.rs"]
 mod support;

@@ -60,8 +60,8 @@ async fn run(trial: &mut Trial<'_>, case: &Case, rules: &[PlannedRule]) -> WorkR
     worker::execute(&trial.settings(), told).await
 }
 
-/// What the report says: per rule affected, without start event, undetermined, no ground applies, still due.
-fn counts(report: &WorkReport) -> Vec<[i64; 5]> {
+/// What the report says: per rule affected, without start event, undetermined, no ground applies, missing a related row, still due.
+fn counts(report: &WorkReport) -> Vec<[i64; 6]> {
     let rules = report.rules.iter();
     rules
         .map(|rule| {
@@ -70,6 +70,7 @@ fn counts(report: &WorkReport) -> Vec<[i64; 5]> {
                 rule.without_start_event,
                 rule.undetermined,
                 rule.no_ground_applies,
+                rule.missing_related,
                 rule.due,
             ]
         })
@@ -78,7 +79,7 @@ fn counts(report: &WorkReport) -> Vec<[i64; 5]> {
 
 /// Over all cases: decisions, then what the reports say.
 #[derive(Default)]
-struct Tally([AtomicUsize; 5]);
+struct Tally([AtomicUsize; 6]);
 
 impl Tally {
     fn add(&self, decisions: usize, report: &WorkReport) {
@@ -127,7 +128,7 @@ async fn check(trial: &mut Trial<'_>, admin: &Client, case: &Case, tally: &Tally
     proptest::prop_assert_eq!(
         counts(&report),
         wanted,
-        "affected, without start event, undetermined, no ground, due"
+        "affected, without start event, undetermined, no ground, missing, due"
     );
     let second = run(trial, case, &rules).await;
     proptest::prop_assert!(
@@ -172,14 +173,14 @@ fn the_engine_decides_every_row_as_the_semantics_do() {
     let result = runner.run(&cases(), |case| {
         runtime.block_on(check(&mut trial.borrow_mut(), &admin, &case, &tally))
     });
-    let [decisions, affected, without_start, undetermined, no_ground] = tally.0.map(AtomicUsize::into_inner);
+    let [decisions, affected, without_start, undetermined, no_ground, missing] = tally.0.map(AtomicUsize::into_inner);
     println!(
         "{decisions} decisions about rows compared: {affected} rows affected, kept {without_start} without start event, \
-         {undetermined} undetermined, {no_ground} without a ground"
+         {undetermined} undetermined, {no_ground} without a ground, {missing} missing a related row"
     );
     if let Err(failure) = result {
         panic!("{failure}");
     }
     // A comparison of tables in which nothing happens would prove nothing.
-    assert!(affected > decisions / 20 && without_start.min(undetermined).min(no_ground) > decisions / 200);
+    assert!(affected > decisions / 20 && without_start.min(undetermined).min(no_ground).min(missing) > decisions / 200);
 }

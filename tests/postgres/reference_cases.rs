@@ -9,8 +9,11 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-/// Columns with times: `a` and `b` are timestamptz, `c` is timestamp, `d` is date.
-pub const TIMES: [&str; 4] = ["a", "b", "c", "d"];
+/// Columns with times: `a` and `b` are timestamptz, `c` is timestamp, `d` is date, and `p.at` is that of the parent.
+pub const TIMES: [&str; 5] = ["a", "b", "c", "d", "p.at"];
+
+/// Index of the parent's time.
+pub const PARENT: usize = 4;
 
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -22,6 +25,35 @@ pub struct Case {
     pub index: Option<&'static str>,
     pub rules: Vec<Rule>,
     pub rows: Vec<Row>,
+    /// Rows of another table, at which a row may point by their places in this list.
+    pub parents: Vec<Parent>,
+    /// Rows of a third table, which point at rows and at parents.
+    pub kids: Vec<Kid>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Parent {
+    pub at: Time,
+    pub e: Option<&'static str>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Kid {
+    pub row: Option<i32>,
+    pub parent: Option<i32>,
+    pub at: Time,
+    pub e: Option<&'static str>,
+}
+
+/// Kids that a ground asks for.
+#[derive(Clone, Debug)]
+pub struct Kids {
+    pub there: bool,
+    /// They have the same parent as the row; else they point at the row.
+    pub same: bool,
+    pub e: Option<&'static str>,
+    /// Their time is not before `b` of the row.
+    pub not_before_b: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -51,10 +83,16 @@ pub struct Ground {
     pub starts_at: &'static str,
     pub until: Vec<usize>,
     pub bound: &'static str,
+    pub kids: Option<Kids>,
+    pub on_missing: Option<&'static str>,
 }
 
 #[derive(Clone, Debug)]
 pub enum Condition {
+    /// `e` of the parent, inside or not.
+    ParentValues(bool, Vec<&'static str>),
+    /// `e` of the parent.
+    ParentExists(bool),
     Values(&'static str, bool, Vec<&'static str>),
     Exists(&'static str, bool),
     /// A time column, an operator, and `now`, a value or another column.
@@ -77,6 +115,7 @@ pub struct Row {
     pub m: bool,
     pub m2: bool,
     pub s: Option<bool>,
+    pub p: Option<i32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +145,7 @@ impl Case {
             Time::MinusInfinity => return Some("-infinity".to_owned()),
             Time::Ancient => {
                 return Some(
-                    if column < 2 {
+                    if column < 2 || column == PARENT {
                         "0001-01-01 00:00:00+00"
                     } else {
                         "0001-01-01"
@@ -121,7 +160,7 @@ impl Case {
         // By the clock on the wall, so that times which a zone skips come up as well.
         let wall: DateTime = self.now.to_zoned(self.column_time_zone()).datetime() - period + jitter;
         Some(match column {
-            0 | 1 => instant.to_string(),
+            0 | 1 | PARENT => instant.to_string(),
             2 => wall.to_string(),
             _ => wall.date().to_string(),
         })
@@ -131,11 +170,31 @@ impl Case {
     pub fn sql(&self, role: &str) -> String {
         let mut sql = format!(
             "SET client_min_messages = error; DROP TABLE IF EXISTS t;
-             CREATE TABLE t (id int PRIMARY KEY, a timestamptz, b timestamptz, c timestamp, d date, e text, f bool, g int, m text, m2 text, s bool);
+             CREATE TABLE t (id int PRIMARY KEY, a timestamptz, b timestamptz, c timestamp, d date, e text, f bool, g int, m text, m2 text, s bool, p int);
+             DROP TABLE IF EXISTS p; CREATE TABLE p (id int PRIMARY KEY, at timestamptz, e text);
+             DROP TABLE IF EXISTS k; CREATE TABLE k (t int, p int, at timestamptz, e text);
+             GRANT SELECT ON p, k TO \"{role}\";
              GRANT SELECT, UPDATE, DELETE ON t TO \"{role}\";"
         );
+        let literal = |text: Option<String>| text.map_or("NULL".to_owned(), |text| format!("'{text}'"));
+        let number = |number: Option<i32>| number.map_or("NULL".to_owned(), |number| number.to_string());
+        for (id, parent) in self.parents.iter().enumerate() {
+            let (at, e) = (
+                literal(self.text(PARENT, parent.at)),
+                literal(parent.e.map(String::from)),
+            );
+            let _ = write!(sql, "INSERT INTO p VALUES ({id}, {at}, {e});");
+        }
+        for kid in &self.kids {
+            let (at, e) = (literal(self.text(PARENT, kid.at)), literal(kid.e.map(String::from)));
+            let _ = write!(
+                sql,
+                "INSERT INTO k VALUES ({}, {}, {at}, {e});",
+                number(kid.row),
+                number(kid.parent)
+            );
+        }
         for (id, row) in self.rows.iter().enumerate() {
-            let literal = |text: Option<String>| text.map_or("NULL".to_owned(), |text| format!("'{text}'"));
             let times: Vec<String> = (0..4)
                 .map(|column| literal(self.text(column, row.times[column])))
                 .collect();
@@ -146,6 +205,7 @@ impl Case {
                 literal(row.m.then(|| "m".to_owned())),
                 literal(row.m2.then(|| "m2".to_owned())),
                 literal(row.s.map(|s| s.to_string())),
+                number(row.p),
             ];
             let _ = write!(
                 sql,
@@ -175,7 +235,23 @@ impl Rule {
             .enumerate()
             .map(|(index, ground)| ground.json(index))
             .collect();
-        json!({"name": format!("rule-{index}"), "rows": conditions(&self.rows), "grounds": grounds, "action": action, "columnTimeZones": {"c": zone, "d": zone}})
+        let mut rule = json!({"name": format!("rule-{index}"), "rows": conditions(&self.rows), "grounds": grounds, "action": action, "columnTimeZones": {"c": zone, "d": zone}});
+        if self.reads_parent() {
+            rule["relations"] = json!({"p": {"schema": "public", "table": "p", "columns": [["p", "id"]]}});
+        }
+        rule
+    }
+
+    fn reads_parent(&self) -> bool {
+        let through = |condition: &Condition| match condition {
+            Condition::ParentValues(..) | Condition::ParentExists(_) => true,
+            Condition::Compare(column, _, other) => *column == PARENT || matches!(other, Other::Column(PARENT)),
+            _ => false,
+        };
+        let of_ground = |ground: &Ground| {
+            ground.when.iter().any(through) || ground.from.contains(&PARENT) || ground.until.contains(&PARENT)
+        };
+        self.rows.iter().any(through) || self.grounds.iter().any(of_ground)
     }
 }
 
@@ -187,6 +263,19 @@ impl Ground {
         if let Some(period) = self.period {
             ground["for"] = json!(period);
         }
+        if let Some(missing) = self.on_missing {
+            ground["onMissingRelated"] = json!(missing);
+        }
+        if let Some(kids) = &self.kids {
+            let mut when = Vec::new();
+            when.extend(kids.e.map(|e| json!({"column": "e", "operator": "In", "values": [e]})));
+            if kids.not_before_b {
+                when.push(json!({"column": "at", "operator": "NotBefore", "otherColumn": "row.b"}));
+            }
+            let columns = if kids.same { ["p", "p"] } else { ["id", "t"] };
+            let relation = json!({"schema": "public", "table": "k", "columns": [columns]});
+            ground[if kids.there { "exists" } else { "notExists" }] = json!({"relation": relation, "when": when});
+        }
         ground
     }
 }
@@ -195,6 +284,12 @@ fn conditions(conditions: &[Condition]) -> Vec<Value> {
     let json = |condition: &Condition| match condition {
         Condition::Values(column, inside, values) => {
             json!({"column": column, "operator": if *inside { "In" } else { "NotIn" }, "values": values})
+        }
+        Condition::ParentValues(inside, values) => {
+            json!({"column": "p.e", "operator": if *inside { "In" } else { "NotIn" }, "values": values})
+        }
+        Condition::ParentExists(there) => {
+            json!({"column": "p.e", "operator": if *there { "Exists" } else { "DoesNotExist" }})
         }
         Condition::Exists(column, there) => {
             json!({"column": column, "operator": if *there { "Exists" } else { "DoesNotExist" }})
@@ -267,8 +362,9 @@ fn row() -> impl Strategy<Value = Row> {
         any::<bool>(),
         any::<bool>(),
         select(vec![None, Some(true), Some(false)]),
+        pointer(5),
     )
-        .prop_map(|(times, e, f, g, m, m2, s)| Row {
+        .prop_map(|(times, e, f, g, m, m2, s, p)| Row {
             times,
             e,
             f,
@@ -276,7 +372,36 @@ fn row() -> impl Strategy<Value = Row> {
             m,
             m2,
             s,
+            p,
         })
+}
+
+/// At one of the first few, at one that is not there, or at none.
+fn pointer(last: i32) -> impl Strategy<Value = Option<i32>> {
+    prop_oneof![1 => Just(None), 5 => (0..=last).prop_map(Some)]
+}
+
+fn letter() -> impl Strategy<Value = Option<&'static str>> {
+    select(vec![None, Some("a"), Some("b")])
+}
+
+fn parent() -> impl Strategy<Value = Parent> {
+    (time(), letter()).prop_map(|(at, e)| Parent { at, e })
+}
+
+fn kid() -> impl Strategy<Value = Kid> {
+    (pointer(40), pointer(5), time(), letter()).prop_map(|(row, parent, at, e)| Kid { row, parent, at, e })
+}
+
+fn kids() -> impl Strategy<Value = Option<Kids>> {
+    let asked =
+        (any::<bool>(), any::<bool>(), letter(), any::<bool>()).prop_map(|(there, same, e, not_before_b)| Kids {
+            there,
+            same,
+            e,
+            not_before_b,
+        });
+    prop_oneof![4 => Just(None), 1 => asked.prop_map(Some)]
 }
 
 fn condition() -> impl Strategy<Value = Condition> {
@@ -292,7 +417,10 @@ fn condition() -> impl Strategy<Value = Condition> {
         4 => (values, any::<bool>()).prop_map(|((column, values), inside)| Condition::Values(column, inside, values)),
         3 => (select(vec!["a", "b", "c", "d", "e", "f", "g"]), any::<bool>()).prop_map(|(column, there)| Condition::Exists(column, there)),
         2 => (0_usize..3, operator.clone(), prop_oneof![Just(Other::Now), value]).prop_map(|(column, operator, other)| Condition::Compare(column, operator, other)),
-        1 => (0_usize..2, operator).prop_map(|(column, operator)| Condition::Compare(column, operator, Other::Column(1 - column))),
+        1 => (0_usize..2, operator.clone()).prop_map(|(column, operator)| Condition::Compare(column, operator, Other::Column(1 - column))),
+        1 => (any::<bool>(), select(vec![vec!["a"], vec!["b", "c"]])).prop_map(|(inside, values)| Condition::ParentValues(inside, values)),
+        1 => any::<bool>().prop_map(Condition::ParentExists),
+        1 => (operator, select(vec![Other::Now, Other::Column(0)])).prop_map(|(operator, other)| Condition::Compare(PARENT, operator, other)),
     ]
 }
 
@@ -301,32 +429,47 @@ fn some_conditions() -> impl Strategy<Value = Vec<Condition>> {
 }
 
 fn ground() -> impl Strategy<Value = Ground> {
-    let columns = || proptest::sample::subsequence(vec![0_usize, 1, 2, 3], 1..=3).prop_shuffle();
-    let from = prop_oneof![3 => (0_usize..4).prop_map(|column| vec![column]), 1 => columns()];
-    let until = prop_oneof![3 => Just(vec![]), 1 => (0_usize..4).prop_map(|column| vec![column]), 1 => columns()];
+    let columns = || proptest::sample::subsequence(vec![0_usize, 1, 2, 3, PARENT], 1..=3).prop_shuffle();
+    let from = prop_oneof![4 => (0_usize..=PARENT).prop_map(|column| vec![column]), 1 => columns()];
+    let until = prop_oneof![4 => Just(vec![]), 1 => (0_usize..=PARENT).prop_map(|column| vec![column]), 1 => columns()];
     let starts_at =
         prop_oneof![3 => Just("Event"), 2 => Just("EndOfDay"), 1 => Just("EndOfMonth"), 1 => Just("EndOfYear")];
     let bound = prop_oneof![2 => Just("Exact"), 1 => Just("Minimum"), 1 => Just("Maximum")];
     let period = prop_oneof![6 => select(PERIODS.to_vec()).prop_map(Some), 1 => Just(None)];
-    (some_conditions(), from, any::<bool>(), period, starts_at, until, bound).prop_map(
-        |(when, from, begins_later, period, starts_at, until, bound)| Ground {
-            when,
-            starts_at: if period.is_none_or(|period| period.contains('T')) {
-                "Event"
-            } else {
-                starts_at
-            },
-            begins_later: period.is_some() && begins_later,
-            from: if period.is_some() { from } else { vec![] },
-            period,
-            until,
-            bound,
-        },
+    let on_missing = select(vec![None, Some("Keep"), Some("Ended"), Some("Ended")]);
+    let related = (kids(), on_missing);
+    (
+        some_conditions(),
+        from,
+        any::<bool>(),
+        period,
+        starts_at,
+        until,
+        bound,
+        related,
     )
+        .prop_map(
+            |(when, from, begins_later, period, starts_at, until, bound, (kids, on_missing))| Ground {
+                when,
+                kids,
+                on_missing,
+                starts_at: if period.is_none_or(|period| period.contains('T')) {
+                    "Event"
+                } else {
+                    starts_at
+                },
+                begins_later: period.is_some() && begins_later,
+                from: if period.is_some() { from } else { vec![] },
+                period,
+                until,
+                bound,
+            },
+        )
 }
 
 fn rules() -> impl Strategy<Value = Vec<Rule>> {
     let actions = vec![
+        Action::Delete,
         Action::Delete,
         Action::Mask("m"),
         Action::Set,
@@ -355,14 +498,22 @@ pub fn cases() -> impl Strategy<Value = Case> {
         index,
         rules(),
         rows,
+        (
+            proptest::collection::vec(parent(), 0..6),
+            proptest::collection::vec(kid(), 0..40),
+        ),
     )
-        .prop_map(|(now, zone, column_zone, slack_seconds, index, rules, rows)| Case {
-            now: now.parse().unwrap(),
-            zone: zone.to_owned(),
-            column_zone: column_zone.unwrap_or(zone).to_owned(),
-            slack_seconds,
-            index,
-            rules,
-            rows,
-        })
+        .prop_map(
+            |(now, zone, column_zone, slack_seconds, index, rules, rows, (parents, kids))| Case {
+                now: now.parse().unwrap(),
+                zone: zone.to_owned(),
+                column_zone: column_zone.unwrap_or(zone).to_owned(),
+                slack_seconds,
+                index,
+                rules,
+                rows,
+                parents,
+                kids,
+            },
+        )
 }

@@ -6,17 +6,17 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanFieldwise, Timestamp, ToSpan};
 
-use crate::reference_cases::{Action, Case, Condition, Ground, Other, Row, Rule, Time};
+use crate::reference_cases::{Action, Case, Condition, Ground, Kids, Other, PARENT, Parent, Row, Rule, Time};
 
 /// By id: what no rule writes, and `m`, `m2` and `s`.
 pub type State = BTreeMap<i32, (String, Option<String>, Option<String>, Option<bool>)>;
 
 /// The end of a run, and what it and a second one report by rule: affected, without start event, undetermined, no
-/// ground applies, still due.
+/// ground applies, missing a related row, still due.
 pub struct Expected {
     pub state: State,
-    pub counts: Vec<[i64; 5]>,
-    pub again: Vec<[i64; 5]>,
+    pub counts: Vec<[i64; 6]>,
+    pub again: Vec<[i64; 6]>,
 }
 
 /// How a ground stands to a row.
@@ -29,17 +29,27 @@ enum Standing {
     WithoutStart,
     /// It holds, since its start is no time that has been.
     Undetermined,
+    /// It holds, since a row that it needs is missing, and nobody said what that means.
+    Misses,
+    /// An end of it has passed, but whether it ever applied cannot be told. The first: nobody said what that means.
+    EndedUntold,
+    EndedUnsure,
 }
 
 impl Standing {
     fn holds(self) -> bool {
-        !matches!(self, Self::DoesNotApply | Self::Ended)
+        !matches!(
+            self,
+            Self::DoesNotApply | Self::Ended | Self::EndedUntold | Self::EndedUnsure
+        )
     }
 }
 
 /// A time column's value as the semantics see it.
 #[derive(Clone, Copy)]
 enum Seen {
+    /// The row that would have it is not there.
+    Missing,
     Null,
     Infinite,
     Instant(Timestamp),
@@ -53,14 +63,28 @@ fn first_instant(date: Date, zone: &TimeZone) -> Timestamp {
         .timestamp()
 }
 
+fn parent<'a>(case: &'a Case, row: &Row) -> Option<&'a Parent> {
+    case.parents.get(usize::try_from(row.p?).unwrap())
+}
+
+fn time(case: &Case, row: &Row, column: usize) -> Option<Time> {
+    if column == PARENT {
+        return parent(case, row).map(|parent| parent.at);
+    }
+    Some(row.times[column])
+}
+
 fn see(case: &Case, row: &Row, column: usize) -> Seen {
-    let text = match row.times[column] {
+    let Some(time) = time(case, row, column) else {
+        return Seen::Missing;
+    };
+    let text = match time {
         Time::Null => return Seen::Null,
         Time::Infinity | Time::MinusInfinity => return Seen::Infinite,
         time => case.text(column, time).unwrap(),
     };
     match column {
-        0 | 1 => Seen::Instant(text.parse().unwrap()),
+        0 | 1 | PARENT => Seen::Instant(text.parse().unwrap()),
         2 => {
             let wall: DateTime = text.parse().unwrap();
             Seen::Instant(
@@ -88,7 +112,7 @@ fn end_of_period(case: &Case, ground: &Ground, period: Span, event: Seen) -> Tim
             let whole = i64::from(ground.bound != "Maximum");
             first_instant(date.checked_add(whole.days()).unwrap(), &case.column_time_zone())
         }
-        Seen::Null | Seen::Infinite => unreachable!("not an event"),
+        Seen::Missing | Seen::Null | Seen::Infinite => unreachable!("not an event"),
     };
     let day = match event {
         Seen::Date(date) => date,
@@ -113,25 +137,67 @@ fn end_of_period(case: &Case, ground: &Ground, period: Span, event: Seen) -> Tim
     after_months + exact.hours()
 }
 
-fn stands(case: &Case, row: &Row, ground: &Ground) -> Standing {
-    if !ground.when.iter().all(|condition| holds(case, row, condition)) {
+/// The kids that a ground asks for are there, or are not.
+fn kids_fit(case: &Case, row: &Row, id: i32, kids: &Kids) -> bool {
+    let instant = |column: usize, time: Time| match time {
+        Time::Null => None,
+        Time::Infinity => Some(Timestamp::MAX),
+        Time::MinusInfinity => Some(Timestamp::MIN),
+        time => Some(case.text(column, time).unwrap().parse::<Timestamp>().unwrap()),
+    };
+    let found = case.kids.iter().any(|kid| {
+        let tied = if kids.same {
+            row.p.is_some() && kid.parent == row.p
+        } else {
+            kid.row == Some(id)
+        };
+        let late = match (instant(PARENT, kid.at), instant(1, row.times[1])) {
+            (Some(at), Some(b)) => at >= b,
+            _ => false,
+        };
+        tied && (kids.e.is_none() || kid.e == kids.e) && (late || !kids.not_before_b)
+    });
+    found == kids.there
+}
+
+fn stands(case: &Case, row: &Row, id: i32, ground: &Ground) -> Standing {
+    let conditions: Vec<Option<bool>> = ground
+        .when
+        .iter()
+        .map(|condition| holds(case, row, condition))
+        .collect();
+    let fits = ground.kids.as_ref().is_none_or(|kids| kids_fit(case, row, id, kids));
+    if conditions.contains(&Some(false)) || !fits {
         return Standing::DoesNotApply;
     }
-    let over = |column: &usize| match see(case, row, *column) {
-        Seen::Null | Seen::Infinite => false,
-        Seen::Instant(at) => at <= case.now,
+    let seen: Vec<Seen> = ground.until.iter().map(|column| see(case, row, *column)).collect();
+    let over = seen.iter().any(|seen| match seen {
+        Seen::Missing | Seen::Null | Seen::Infinite => false,
+        Seen::Instant(at) => *at <= case.now,
         Seen::Date(date) => first_instant(date.tomorrow().unwrap(), &case.column_time_zone()) <= case.now,
-    };
-    if ground.until.iter().any(over) {
-        return Standing::Ended;
+    });
+    let by_start = ground.period.map(|period| by_start(case, row, ground, period));
+    let untold = conditions.contains(&None);
+    let missing = untold || seen.iter().any(|seen| matches!(seen, Seen::Missing)) || by_start == Some(Standing::Misses);
+    let ended = over || by_start == Some(Standing::Ended);
+    match (missing, ground.on_missing) {
+        (true, Some("Ended")) => Standing::Ended,
+        (_, Some(_)) if ended && untold => Standing::EndedUnsure,
+        (_, None) if ended && untold => Standing::EndedUntold,
+        _ if ended => Standing::Ended,
+        (true, Some(_)) => Standing::Holds,
+        (true, None) => Standing::Misses,
+        (false, _) => by_start.unwrap_or(Standing::Holds),
     }
-    let Some(period) = ground.period else {
-        return Standing::Holds;
-    };
+}
+
+/// How the ground stands by its period alone.
+fn by_start(case: &Case, row: &Row, ground: &Ground, period: &str) -> Standing {
     let starts = ground.from.iter().map(|column| see(case, row, *column));
     let event = match starts.into_iter().find(|seen| !matches!(seen, Seen::Null)) {
         None if ground.begins_later => return Standing::Holds,
         None => return Standing::WithoutStart,
+        Some(Seen::Missing) => return Standing::Misses,
         Some(Seen::Infinite) => return Standing::Undetermined,
         Some(Seen::Instant(at)) if at > case.now => return Standing::Undetermined,
         Some(Seen::Date(date)) if first_instant(date, &case.column_time_zone()) > case.now => {
@@ -152,8 +218,13 @@ fn stands(case: &Case, row: &Row, ground: &Ground) -> Standing {
     }
 }
 
-fn holds(case: &Case, row: &Row, condition: &Condition) -> bool {
-    match condition {
+/// Whether a condition holds; `None` where the row that it asks is missing.
+fn holds(case: &Case, row: &Row, condition: &Condition) -> Option<bool> {
+    Some(match condition {
+        Condition::ParentValues(inside, values) => {
+            parent(case, row)?.e.is_some_and(|value| values.contains(&value)) == *inside
+        }
+        Condition::ParentExists(there) => parent(case, row)?.e.is_some() == *there,
         Condition::Values(column, inside, values) => {
             let value = match *column {
                 "e" => row.e.map(String::from),
@@ -176,19 +247,19 @@ fn holds(case: &Case, row: &Row, condition: &Condition) -> bool {
         }
         Condition::Compare(column, operator, other) => {
             // Infinities compare as what they are.
-            let order = |column: usize| match (row.times[column], see(case, row, column)) {
-                (Time::Infinity, _) => Some(Timestamp::MAX),
-                (Time::MinusInfinity, _) => Some(Timestamp::MIN),
-                (_, Seen::Instant(at)) => Some(at),
-                _ => None,
+            let order = |column: usize| match (time(case, row, column)?, see(case, row, column)) {
+                (Time::Infinity, _) => Some(Some(Timestamp::MAX)),
+                (Time::MinusInfinity, _) => Some(Some(Timestamp::MIN)),
+                (_, Seen::Instant(at)) => Some(Some(at)),
+                _ => Some(None),
             };
             let right = match other {
                 Other::Now => Some(case.now),
                 Other::At(at) => Some(*at),
-                Other::Column(other) => order(*other),
+                Other::Column(other) => order(*other)?,
             };
-            let (Some(left), Some(right)) = (order(*column), right) else {
-                return false;
+            let (Some(left), Some(right)) = (order(*column)?, right) else {
+                return Some(false);
             };
             match *operator {
                 "Before" => left < right,
@@ -197,16 +268,22 @@ fn holds(case: &Case, row: &Row, condition: &Condition) -> bool {
                 _ => left <= right,
             }
         }
-    }
+    })
 }
 
-fn covers(case: &Case, row: &Row, rule: &Rule) -> bool {
-    rule.rows.iter().all(|condition| holds(case, row, condition))
+/// Whether the rule is about the row; `None` where that depends on a row that is missing.
+fn covers(case: &Case, row: &Row, rule: &Rule) -> Option<bool> {
+    let conditions: Vec<Option<bool>> = rule.rows.iter().map(|condition| holds(case, row, condition)).collect();
+    if conditions.contains(&Some(false)) {
+        return Some(false);
+    }
+    (!conditions.contains(&None)).then_some(true)
 }
 
 /// Whether some ground of another rule keeps the row from this rule's action.
-fn protected(case: &Case, row: &Row, action: Action) -> bool {
-    case.rules.iter().filter(|rule| covers(case, row, rule)).any(|rule| {
+fn protected(case: &Case, row: &Row, id: i32, action: Action) -> bool {
+    let may_cover = |rule: &&Rule| covers(case, row, rule) != Some(false);
+    case.rules.iter().filter(may_cover).any(|rule| {
         let deletes_or_protects = matches!(rule.action, Action::Delete | Action::Protect);
         rule.grounds.iter().any(|ground| {
             let guards = match (action, ground.bound) {
@@ -215,27 +292,49 @@ fn protected(case: &Case, row: &Row, action: Action) -> bool {
                 (Action::Delete, _) => deletes_or_protects,
                 _ => false,
             };
-            guards && stands(case, row, ground).holds()
+            guards && stands(case, row, id, ground).holds()
         })
     })
 }
 
-fn due(case: &Case, row: &Row, rule: &Rule) -> bool {
-    let standings: Vec<Standing> = rule.grounds.iter().map(|ground| stands(case, row, ground)).collect();
+fn standings(case: &Case, row: &Row, id: i32, rule: &Rule) -> Vec<Standing> {
+    rule.grounds
+        .iter()
+        .map(|ground| stands(case, row, id, ground))
+        .collect()
+}
+
+fn due(case: &Case, row: &Row, id: i32, rule: &Rule) -> bool {
+    let standings = standings(case, row, id, rule);
     let over = standings.contains(&Standing::Ended) && !standings.iter().any(|standing| standing.holds());
-    covers(case, row, rule) && (rule.grounds.is_empty() || over) && !protected(case, row, rule.action)
+    covers(case, row, rule) == Some(true) && (rule.grounds.is_empty() || over) && !protected(case, row, id, rule.action)
 }
 
 /// Rows that the rule keeps for want of certainty, among those that are there.
-fn kept(case: &Case, rule: &Rule, there: &State) -> [i64; 3] {
-    let mut counts = [0; 3];
-    let rows = case.rows.iter().zip(0..).filter(|(_, id)| there.contains_key(id));
-    for (row, _) in rows.filter(|(row, _)| covers(case, row, rule)) {
-        let standings: Vec<Standing> = rule.grounds.iter().map(|ground| stands(case, row, ground)).collect();
-        counts[0] += i64::from(standings.contains(&Standing::WithoutStart));
-        counts[1] += i64::from(standings.contains(&Standing::Undetermined));
-        let none = standings.iter().all(|standing| *standing == Standing::DoesNotApply);
-        counts[2] += i64::from(!rule.grounds.is_empty() && none && rule.action != Action::Protect);
+fn kept(case: &Case, rule: &Rule, there: &State) -> [i64; 4] {
+    let mut counts = [0; 4];
+    for (row, id) in case.rows.iter().zip(0..).filter(|(_, id)| there.contains_key(id)) {
+        let standings = standings(case, row, id, rule);
+        match covers(case, row, rule) {
+            None => counts[3] += 1,
+            Some(false) => {}
+            Some(true) => {
+                counts[0] += i64::from(standings.contains(&Standing::WithoutStart));
+                counts[1] += i64::from(standings.contains(&Standing::Undetermined));
+                let none = standings.iter().all(|standing| *standing == Standing::DoesNotApply);
+                counts[2] += i64::from(!rule.grounds.is_empty() && none && rule.action != Action::Protect);
+                // With an end that has passed it is missed only where no other ground is known to have applied.
+                let applied = rule.grounds.iter().zip(&standings).any(|(ground, standing)| {
+                    let told = ground
+                        .when
+                        .iter()
+                        .all(|condition| holds(case, row, condition).is_some());
+                    *standing != Standing::DoesNotApply && (told || ground.on_missing == Some("Ended"))
+                });
+                let untold = standings.contains(&Standing::EndedUntold) && !applied;
+                counts[3] += i64::from(untold || standings.contains(&Standing::Misses));
+            }
+        }
     }
     counts
 }
@@ -247,7 +346,7 @@ pub fn expected(case: &Case, before: &State) -> Expected {
     for writes_values in [false, true] {
         for (rule, affected) in case.rules.iter().zip(&mut affected) {
             for (row, id) in case.rows.iter().zip(0..) {
-                if !state.contains_key(&id) || !due(case, row, rule) {
+                if !state.contains_key(&id) || !due(case, row, id, rule) {
                     continue;
                 }
                 let changed = match (rule.action, state.get_mut(&id)) {
@@ -265,8 +364,8 @@ pub fn expected(case: &Case, before: &State) -> Expected {
         let rules = case.rules.iter().zip(affected);
         rules
             .map(|(rule, affected)| {
-                let [start, undetermined, ground] = kept(case, rule, there);
-                [*affected, start, undetermined, ground, 0]
+                let [start, undetermined, ground, missing] = kept(case, rule, there);
+                [*affected, start, undetermined, ground, missing, 0]
             })
             .collect::<Vec<_>>()
     };

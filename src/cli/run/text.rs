@@ -116,6 +116,7 @@ fn counts(text: &mut String, report: &RuleReport) {
         ("undetermined", report.undetermined),
         ("no ground applies", report.no_ground_applies),
         ("kept by a dependent row", report.kept_by_dependent),
+        ("kept since a related row is missing", report.missing_related),
     ];
     let said: Vec<String> = counts
         .iter()

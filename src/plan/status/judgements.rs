@@ -22,6 +22,7 @@ pub(super) fn judgements(status: &DataRetentionPolicyStatus, inputs: &Inputs<'_>
     all.extend(egress_open(inputs));
     all.extend(shared_dataset(inputs));
     all.extend(shared_store(inputs));
+    all.extend(race_window(status));
     let rules = &inputs.policy.spec.rules;
     all.extend(stated_as(
         rules,
@@ -323,7 +324,10 @@ fn shared_dataset(inputs: &Inputs<'_>) -> Option<Judgement> {
         .map(|neighbour| format!("{} ({})", neighbour.name, neighbour.table))
         .collect();
     (!others.is_empty()).then(|| {
-        let message = format!("policies with rules for the same table: {}", join_words(&others, "and"));
+        let message = format!(
+            "policies with rules for the same table: {}; the grounds of each protect rows from the others, also while a policy observes, is suspended or refused",
+            join_words(&others, "and")
+        );
         Judgement::new(reasons::SHARED_DATASET, true, reasons::SHARED_DATASET, message)
     })
 }
@@ -343,6 +347,18 @@ fn shared_store(inputs: &Inputs<'_>) -> Option<Judgement> {
             join_words(&others, "and")
         );
         Judgement::new(reasons::SHARED_STORE, true, reasons::SHARED_STORE, message)
+    })
+}
+
+fn race_window(status: &DataRetentionPolicyStatus) -> Option<Judgement> {
+    let rules = status.rules.iter().filter(|rule| rule.race_window);
+    let rules: Vec<String> = rules.map(|rule| format!("`{}`", rule.name)).collect();
+    (!rules.is_empty()).then(|| {
+        let message = format!(
+            "by {} rows go or stay by rows of another table, and no foreign key ties the two; each row is locked and judged again before it goes, but what another session commits to the other table in those milliseconds may come too late; add the foreign key, or let writers lock the row first (SELECT ... FOR KEY SHARE)",
+            join_words(&rules, "and")
+        );
+        Judgement::new(reasons::RACE_WINDOW, true, "NoForeignKey", message)
     })
 }
 

@@ -348,6 +348,21 @@ fn words_instead_of_numbers_are_told_apart() {
 }
 
 #[test]
+fn a_rule_without_a_foreign_key_to_what_it_looks_at_says_so() {
+    let mut story = Story::new();
+    let open = story.run(|report| {
+        report.rules[0].race_window = true;
+        report.rules[0].missing_related = 4;
+    });
+    is(&open, "RaceWindow", ("True", "NoForeignKey"));
+    assert!(message(&open, "RaceWindow").contains("`seven-days`"));
+    assert_eq!(open.rules[0].missing_related, Some(4));
+    let closed = story.later(60).run(|_| {});
+    is(&closed, "RaceWindow", ("False", "NotApplicable"));
+    assert_eq!(closed.rules[0].missing_related, Some(0));
+}
+
+#[test]
 fn an_invalid_policy_names_its_mistakes_and_goes_on_being_judged() {
     let mut story = Story::new();
     story.run(|_| {});

@@ -5,6 +5,7 @@ mod durations;
 mod rules;
 pub mod source;
 pub mod subjects;
+mod writes;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -12,8 +13,10 @@ use kube::ResourceExt as _;
 
 use self::durations::{active_deadline, within};
 use super::reasons;
-use super::sharing::Neighbour;
-use super::validated::{Invalid, Validated, ValidatedRule};
+use super::relations;
+use super::sharing::{self, Other};
+use super::validated::{Invalid, Protection, Validated, ValidatedRule};
+use crate::api::data_retention_policy::RetentionRule;
 use crate::api::data_source::TlsMode;
 use crate::api::{DataRetentionPolicy, DataSource};
 use crate::contract::Store;
@@ -29,8 +32,8 @@ pub struct Inputs<'a> {
     pub policy: &'a DataRetentionPolicy,
     /// The `DataSource` that it names, if it exists.
     pub source: Option<&'a DataSource>,
-    /// Policies that share a table with it.
-    pub neighbours: &'a [Neighbour],
+    /// The other policies of its namespace on the same store, each with its `DataSource`.
+    pub others: &'a [Other<'a>],
     /// The time, by which the schedule's gaps are told.
     pub now: Timestamp,
 }
@@ -50,8 +53,8 @@ pub fn validate(inputs: &Inputs<'_>) -> Result<Validated, Vec<Invalid>> {
     let source = keep(&mut invalid, known_source(inputs));
     if let Some(source) = source {
         invalid.extend(rules::check(&spec.rules, source));
+        invalid.extend(writes::check(&parties(inputs, source)));
     }
-    invalid.extend(shared_dataset(policy, inputs.neighbours));
 
     let timing = match (&schedule, &zone, deadline) {
         (Some(schedule), Some(zone), Some(deadline)) => Some(timing(schedule, zone, deadline, inputs.now)),
@@ -62,17 +65,14 @@ pub fn validate(inputs: &Inputs<'_>) -> Result<Validated, Vec<Invalid>> {
     let mut validated_rules = Vec::new();
     for rule in &spec.rules {
         let within = keep(&mut invalid, within(rule, gap));
-        let dataset = source.and_then(|source| rules::dataset(source, rule));
-        if let (Some(within_seconds), Some((dataset, table))) = (within, dataset) {
-            validated_rules.push(ValidatedRule {
-                spec: rule.clone(),
-                table,
-                column_time_zones: rules::column_time_zones(dataset),
-                categories: rules::categories(dataset),
-                within_seconds,
-                too_coarse: durations::too_coarse(rule, slack),
-            });
+        if let (Some(within_seconds), Some(source)) = (within, source) {
+            let too_coarse = durations::too_coarse(rule, slack);
+            validated_rules.extend(validated_rule(rule, source, within_seconds, too_coarse));
         }
+    }
+    if let Some(source) = source {
+        // Last: what is wrong here is told before what is wrong elsewhere.
+        invalid.extend(unclear_protections(inputs, source));
     }
 
     match (invalid.is_empty(), schedule, zone, timing, source) {
@@ -89,10 +89,90 @@ pub fn validate(inputs: &Inputs<'_>) -> Result<Validated, Vec<Invalid>> {
             slack_seconds: timing.slack,
             store: store(source),
             credentials_secret: source.spec.postgres.credentials_secret_ref.name.clone(),
+            protections: protections(inputs, source),
             rules: validated_rules,
         }),
         _ => Err(invalid),
     }
+}
+
+/// A rule with what its dataset adds to it. `None`: it has mistakes, which are told elsewhere.
+fn validated_rule(
+    rule: &RetentionRule,
+    source: &DataSource,
+    within_seconds: i64,
+    too_coarse: Option<String>,
+) -> Option<ValidatedRule> {
+    let (dataset, table) = rules::dataset(source, rule)?;
+    Some(ValidatedRule {
+        spec: rule.clone(),
+        table,
+        column_time_zones: relations::column_time_zones(dataset),
+        related: relations::resolve(rule, dataset, source).ok()?,
+        categories: rules::categories(dataset),
+        within_seconds,
+        too_coarse,
+    })
+}
+
+fn parties<'a>(inputs: &Inputs<'a>, source: &'a DataSource) -> Vec<writes::Party<'a>> {
+    let own = writes::Party {
+        policy: None,
+        rules: &inputs.policy.spec.rules,
+        source,
+    };
+    let others = inputs.others.iter().map(|other| writes::Party {
+        policy: other.policy.metadata.name.as_deref(),
+        rules: &other.policy.spec.rules,
+        source: other.source,
+    });
+    std::iter::once(own).chain(others).collect()
+}
+
+/// Rules of other policies on the tables of this one, each with its policy and source.
+fn shared_rules<'a>(inputs: &Inputs<'a>, source: &DataSource) -> Vec<(Other<'a>, &'a RetentionRule)> {
+    let own = sharing::tables(inputs.policy, source);
+    let rules = inputs
+        .others
+        .iter()
+        .flat_map(|other| other.policy.spec.rules.iter().map(move |rule| (*other, rule)));
+    let shares = |other: &Other<'_>, rule: &RetentionRule| {
+        rules::dataset(other.source, rule)
+            .is_some_and(|(_, table)| own.iter().any(|own| own.table == table.to_string()))
+    };
+    rules.filter(|(other, rule)| shares(other, rule)).collect()
+}
+
+/// What a rule of another policy protects must be known: while it cannot be told, neither of the two runs.
+fn unclear_protections(inputs: &Inputs<'_>, source: &DataSource) -> Vec<Invalid> {
+    let mistakes = shared_rules(inputs, source).into_iter().flat_map(|(other, rule)| {
+        let zone = time_zone(&other.policy.spec.time_zone).err();
+        let mistakes = zone.into_iter().chain(rules::each(rule, other.source));
+        mistakes.map(move |mistake| (other.policy.name_any(), mistake))
+    });
+    mistakes
+        .map(|(policy, mistake)| {
+            let message = format!(
+                "the policy `{policy}` has rules for the same table, and what they protect cannot be told; correct there {}",
+                mistake.text()
+            );
+            Invalid::new(reasons::SHARED_DATASET, "spec.rules", message)
+        })
+        .collect()
+}
+
+/// The grounds of other policies that protect rows of this one's tables, whatever those policies do at the moment.
+fn protections(inputs: &Inputs<'_>, source: &DataSource) -> Vec<Protection> {
+    shared_rules(inputs, source)
+        .into_iter()
+        .filter_map(|(other, rule)| {
+            Some(Protection {
+                policy: other.policy.name_any(),
+                time_zone: other.policy.spec.time_zone.clone(),
+                rule: validated_rule(rule, other.source, 0, None)?,
+            })
+        })
+        .collect()
 }
 
 /// The value, or `None` with the mistake put on the list.
@@ -143,27 +223,6 @@ fn known_source<'a>(inputs: &Inputs<'a>) -> Result<&'a DataSource, Invalid> {
             ),
         )),
     }
-}
-
-/// Two policies with rules for one table are refused, both of them, until it is built what they mean together: one may
-/// protect rows that the other deletes.
-fn shared_dataset(policy: &DataRetentionPolicy, neighbours: &[Neighbour]) -> Option<Invalid> {
-    let namespace = policy.namespace().unwrap_or_default();
-    let others: Vec<String> = neighbours
-        .iter()
-        .filter(|neighbour| neighbour.namespace == namespace)
-        .map(|neighbour| format!("{} ({})", neighbour.name, neighbour.table))
-        .collect();
-    (!others.is_empty()).then(|| {
-        Invalid::new(
-            reasons::SHARED_DATASET,
-            "spec.rules",
-            format!(
-                "other policies of this namespace have rules for the same table, and neither they nor this one run: {}; move all rules for a table into one policy",
-                super::join_words(&others, "and")
-            ),
-        )
-    })
 }
 
 /// In seconds.

@@ -1,6 +1,6 @@
 //! The rules of a policy, each by itself and together.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
@@ -10,7 +10,8 @@ use crate::api::data_retention_policy::{Condition, Ground, Operator, RetentionRu
 use crate::api::data_source::Dataset;
 use crate::domain::identifier::{Identifier, TableName};
 use crate::domain::period::Period;
-use crate::plan::columns::{deletes, read_by, written_by};
+use crate::plan::columns::{ROW, named_by, of_conditions, related_rows, split, written_by};
+use crate::plan::relations::resolve;
 
 /// Every mistake in the rules.
 pub(super) fn check(rules: &[RetentionRule], source: &DataSource) -> Vec<Invalid> {
@@ -23,18 +24,23 @@ pub(super) fn check(rules: &[RetentionRule], source: &DataSource) -> Vec<Invalid
                     .in_rule(&rule.name),
             );
         }
-        let own = known_dataset(rule, source)
-            .into_iter()
-            .chain(identifiers(rule))
-            .chain(rule.keep_while.iter().flat_map(ground))
-            .chain(conditions(&rule.rows, "rows"))
-            .chain(duplicate_grounds(rule));
-        invalid.extend(own.map(|mistake| mistake.in_rule(&rule.name)));
+        invalid.extend(each(rule, source));
     }
-    invalid.extend(two_deletes(rules, source));
-    invalid.extend(columns_in_use(rules, source));
-    invalid.extend(columns_written_twice(rules, source));
     invalid
+}
+
+/// Every mistake in one rule by itself.
+pub(super) fn each(rule: &RetentionRule, source: &DataSource) -> Vec<Invalid> {
+    let related = dataset(source, rule).and_then(|(dataset, _)| resolve(rule, dataset, source).err());
+    known_dataset(rule, source)
+        .into_iter()
+        .chain(identifiers(rule))
+        .chain(related.into_iter().flatten())
+        .chain(rule.keep_while.iter().flat_map(ground))
+        .chain(conditions(&rule.rows, "rows"))
+        .chain(duplicate_grounds(rule))
+        .map(|mistake| mistake.in_rule(&rule.name))
+        .collect()
 }
 
 /// The dataset of a rule and its table.
@@ -45,15 +51,6 @@ pub(super) fn dataset<'a>(source: &'a DataSource, rule: &RetentionRule) -> Optio
         .iter()
         .find(|dataset| dataset.name == rule.dataset)?;
     Some((dataset, TableName::parse(&dataset.table).ok()?))
-}
-
-/// Zones of `timestamp` and `date` columns, by column.
-pub(super) fn column_time_zones(dataset: &Dataset) -> BTreeMap<String, String> {
-    dataset
-        .fields
-        .iter()
-        .filter_map(|field| Some((field.column.clone(), field.time_zone.clone()?)))
-        .collect()
 }
 
 /// Categories of personal data, each once, sorted.
@@ -88,14 +85,38 @@ fn known_dataset(rule: &RetentionRule, source: &DataSource) -> Option<Invalid> {
 }
 
 fn identifiers(rule: &RetentionRule) -> Vec<Invalid> {
-    let read = read_by(rule).into_iter().map(|used| (used.column, used.field));
+    let named = named_by(rule).into_iter();
+    let read = named.map(|named| {
+        (
+            split(named.column).map_or(named.column, |parts| parts.1).to_owned(),
+            named.field,
+        )
+    });
     let written = written_by(rule).into_iter().map(|write| (write.column, write.field));
-    read.chain(written)
-        .filter_map(|(column, field)| {
-            let error = Identifier::parse(&column).err()?;
-            Some(Invalid::new(reasons::INVALID_IDENTIFIER, field, error.to_string()))
-        })
-        .collect()
+    let mut invalid: Vec<Invalid> = read
+        .chain(written)
+        .filter_map(|(column, field)| identifier(&column, field))
+        .collect();
+    for ground in &rule.keep_while {
+        for (part, rows) in related_rows(ground) {
+            let path = format!("keepWhile[{}].{part}.when", ground.name);
+            invalid.extend(of_conditions(&rows.when, &path).filter_map(|(column, field)| match split(column) {
+                None => identifier(column, field),
+                Some((ROW, column)) => identifier(column, field),
+                Some((relation, _)) => Some(Invalid::new(
+                    reasons::UNKNOWN_RELATION,
+                    field,
+                    format!("`{relation}.` means nothing here: name a column of the dataset `{}`, or `row.` and a column of the row being judged", rows.dataset),
+                )),
+            }));
+        }
+    }
+    invalid
+}
+
+fn identifier(column: &str, field: String) -> Option<Invalid> {
+    let error = Identifier::parse(column).err()?;
+    Some(Invalid::new(reasons::INVALID_IDENTIFIER, field, error.to_string()))
 }
 
 fn duplicate_grounds(rule: &RetentionRule) -> Vec<Invalid> {
@@ -116,6 +137,9 @@ fn duplicate_grounds(rule: &RetentionRule) -> Vec<Invalid> {
 fn ground(ground: &Ground) -> Vec<Invalid> {
     let path = format!("keepWhile[{}]", ground.name);
     let mut invalid = conditions(&ground.when, &format!("{path}.when"));
+    for (part, rows) in related_rows(ground) {
+        invalid.extend(conditions(&rows.when, &format!("{path}.{part}.when")));
+    }
     if let Some(text) = &ground.for_ {
         match text.parse::<Period>() {
             Err(error) => invalid.push(Invalid::new(
@@ -161,99 +185,4 @@ fn conditions(conditions: &[Condition], path: &str) -> Vec<Invalid> {
             )
         })
         .collect()
-}
-
-/// Rules by table, in the order of the spec.
-fn by_table<'a>(rules: &'a [RetentionRule], source: &DataSource) -> Vec<Vec<&'a RetentionRule>> {
-    let mut tables: BTreeMap<TableName, Vec<&RetentionRule>> = BTreeMap::new();
-    for rule in rules {
-        if let Some((_, table)) = dataset(source, rule) {
-            tables.entry(table).or_default().push(rule);
-        }
-    }
-    tables.into_values().collect()
-}
-
-fn two_deletes(rules: &[RetentionRule], source: &DataSource) -> Vec<Invalid> {
-    let mut invalid = Vec::new();
-    for table_rules in by_table(rules, source) {
-        let mut deleting = table_rules.into_iter().filter(|rule| deletes(rule));
-        if let Some(first) = deleting.next() {
-            invalid.extend(deleting.map(|rule| {
-                Invalid::new(
-                    reasons::TWO_DELETES,
-                    "then.delete",
-                    format!(
-                        "the rule `{}` deletes from the same table; write both as grounds of one rule",
-                        first.name
-                    ),
-                )
-                .in_rule(&rule.name)
-            }));
-        }
-    }
-    invalid
-}
-
-/// A mask or set may not change by what a row is judged: the rule would judge its own doing. A set may write a column
-/// of its own `rows`: it records the very state that it sets.
-fn columns_in_use(rules: &[RetentionRule], source: &DataSource) -> Vec<Invalid> {
-    let mut invalid = Vec::new();
-    for table_rules in by_table(rules, source) {
-        for rule in &table_rules {
-            for write in written_by(rule) {
-                let conflict = table_rules.iter().find_map(|other| {
-                    let used = read_by(other).into_iter().find(|used| {
-                        let records_state = write.by_set && used.in_rows && other.name == rule.name;
-                        used.column == write.column && !records_state
-                    })?;
-                    Some((other.name.clone(), used.field))
-                });
-                if let Some((other, field)) = conflict {
-                    invalid.push(
-                        Invalid::new(
-                            reasons::COLUMN_IN_USE,
-                            write.field,
-                            format!(
-                                "the column `{}` decides about rows in spec.rules[{other}].{field} and may not be written; write another column, or decide by another one",
-                                write.column
-                            ),
-                        )
-                        .in_rule(&rule.name),
-                    );
-                }
-            }
-        }
-    }
-    invalid
-}
-
-/// Two rules that set one column would overwrite each other in every run, for ever.
-fn columns_written_twice(rules: &[RetentionRule], source: &DataSource) -> Vec<Invalid> {
-    let mut invalid = Vec::new();
-    for table_rules in by_table(rules, source) {
-        let mut written: BTreeMap<String, (&str, bool)> = BTreeMap::new();
-        for rule in table_rules {
-            for write in written_by(rule) {
-                match written.get(&write.column) {
-                    Some((other, other_sets)) if *other_sets || write.by_set => invalid.push(
-                        Invalid::new(
-                            reasons::COLUMN_IN_USE,
-                            write.field,
-                            format!(
-                                "the rule `{other}` writes the column `{}` as well, and the two would undo each other's work; keep one of them",
-                                write.column
-                            ),
-                        )
-                        .in_rule(&rule.name),
-                    ),
-                    Some(_) => {}
-                    None => {
-                        written.insert(write.column, (&rule.name, write.by_set));
-                    }
-                }
-            }
-        }
-    }
-    invalid
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::plan::fixtures;
+use crate::plan::sharing::Other;
 
 /// The fixture with one part replaced or added.
 fn with(pointer: &str, value: Value) -> DataRetentionPolicy {
@@ -21,7 +22,7 @@ fn mistakes(policy: &DataRetentionPolicy) -> Vec<Invalid> {
     validate(&Inputs {
         policy,
         source: Some(&fixtures::source()),
-        neighbours: &[],
+        others: &[],
         now: fixtures::now(),
     })
     .err()
@@ -161,13 +162,6 @@ fn each_mistake_has_a_reason_a_field_and_a_remedy() {
         ),
         (
             "/spec/rules/-",
-            json!({"name": "r", "dataset": "access-log", "keepWhile": [ground], "then": {"delete": {}}}),
-            "TwoDeletes",
-            "spec.rules[r].then.delete",
-            "seven-days",
-        ),
-        (
-            "/spec/rules/-",
             json!({"name": "addresses", "dataset": "accounts", "keepWhile": [ground], "then": {"delete": {}}}),
             "DuplicateName",
             "spec.rules[addresses].name",
@@ -233,7 +227,7 @@ fn an_unknown_or_invalid_source_is_told_with_what_to_do() {
         let inputs = Inputs {
             policy: &policy,
             source,
-            neighbours: &[],
+            others: &[],
             now: fixtures::now(),
         };
         validate(&inputs).unwrap_err()[0].clone()
@@ -252,25 +246,211 @@ fn an_unknown_or_invalid_source_is_told_with_what_to_do() {
     );
 }
 
-#[test]
-fn policies_with_rules_for_one_table_are_refused_in_one_namespace_only() {
+fn beside(other: &DataRetentionPolicy) -> Result<Validated, Vec<Invalid>> {
+    let source = fixtures::source();
     let policy = fixtures::policy();
-    let judge = |namespace: &str| {
-        let neighbours = [Neighbour {
-            namespace: namespace.to_owned(),
-            name: "other".to_owned(),
-            table: "public.access_log".to_owned(),
-        }];
-        let inputs = Inputs {
-            policy: &policy,
-            source: Some(&fixtures::source()),
-            neighbours: &neighbours,
-            now: fixtures::now(),
-        };
-        validate(&inputs).err()
+    validate(&Inputs {
+        policy: &policy,
+        source: Some(&source),
+        others: &[Other {
+            policy: other,
+            source: &source,
+        }],
+        now: fixtures::now(),
+    })
+}
+
+fn other(rules: Value) -> DataRetentionPolicy {
+    let mut other = with("/spec/rules", rules);
+    other.metadata.name = Some("other".to_owned());
+    other
+}
+
+#[test]
+fn rules_of_another_policy_on_the_same_table_protect_whatever_becomes_of_that_policy() {
+    let keep = json!([{"name": "a", "from": "at", "for": "P1Y"}, {"name": "b", "from": "at", "for": "P1D", "bound": "Maximum"}]);
+    let mut policy = other(json!([
+        {"name": "here", "dataset": "access-log", "keepWhile": keep, "then": {"delete": {}}},
+        {"name": "elsewhere", "dataset": "accounts", "keepWhile": keep, "then": {"delete": {}}},
+    ]));
+    policy.spec.suspend = true;
+    policy.spec.schedule = "nonsense".to_owned();
+    policy.spec.time_zone = "Asia/Kolkata".to_owned();
+    let planned = crate::plan::work_plan::plan(&fixtures::policy(), beside(&policy).unwrap(), fixtures::now()).unwrap();
+    let [protection] = &planned.work_plan.protections[..] else {
+        panic!("{:?}", planned.work_plan.protections)
     };
-    assert_eq!(judge("shop").unwrap()[0].reason, reasons::SHARED_DATASET);
-    assert!(judge("crm").is_none());
+    assert_eq!(protection.name, "other/here");
+    assert_eq!(protection.time_zone.as_deref(), Some("Asia/Kolkata"));
+    let grounds: Vec<&str> = protection.grounds.iter().map(|ground| ground.name.as_str()).collect();
+    assert_eq!(grounds, ["a"], "a Maximum protects within its own rule only");
+}
+
+#[test]
+fn while_it_cannot_be_told_what_another_policy_protects_nothing_runs() {
+    let unclear = other(
+        json!([{"name": "here", "dataset": "access-log", "keepWhile": [{"name": "a", "from": "at", "for": "a year"}], "then": {"delete": {}}}]),
+    );
+    let found = beside(&unclear).unwrap_err();
+    assert_eq!(found[0].reason, reasons::SHARED_DATASET);
+    assert!(
+        found[0].message.contains("`other`") && found[0].message.contains("rules[here].keepWhile[a].for"),
+        "{}",
+        found[0].message
+    );
+}
+
+#[test]
+fn no_policy_writes_a_column_by_which_another_one_judges() {
+    let reads = other(
+        json!([{"name": "here", "dataset": "access-log", "keepWhile": [{"name": "a", "until": ["client_ip"]}], "then": {"delete": {}}}]),
+    );
+    let found = beside(&reads).unwrap_err();
+    assert_eq!(
+        (found[0].reason, found[0].field.as_str()),
+        (
+            reasons::COLUMN_IN_USE,
+            "spec.rules[addresses].then.mask[client_ip].column"
+        )
+    );
+    assert!(
+        found[0]
+            .message
+            .contains("spec.rules[here].keepWhile[a].until[0] of the policy `other`"),
+        "{}",
+        found[0].message
+    );
+}
+
+/// Orders of users, each with lines; both point at the user.
+fn shop() -> DataSource {
+    let mut source = fixtures::source();
+    source.spec.datasets = serde_saphyr::from_str(
+        "- {name: users, table: public.users, subjects: [{identity: email, column: email}]}\n\
+         - {name: orders, table: public.orders, relations: [{name: buyer, dataset: users, columns: {user_id: id}}]}\n\
+         - {name: lines, table: public.lines, relations: [{name: order, dataset: orders, columns: {order_id: id}}, {name: buyer, dataset: users, columns: {who: id}}]}\n",
+    )
+    .unwrap();
+    source
+}
+
+fn in_shop(rules: Value) -> Result<Validated, Vec<Invalid>> {
+    let policy = with("/spec/rules", rules);
+    validate(&Inputs {
+        policy: &policy,
+        source: Some(&shop()),
+        others: &[],
+        now: fixtures::now(),
+    })
+}
+
+#[test]
+fn rows_of_other_datasets_are_planned_by_the_relations_of_the_source() {
+    let rules = json!([{"name": "r", "dataset": "orders", "then": {"delete": {}}, "keepWhile": [
+        {"name": "a", "until": ["buyer.left_at"], "onMissingRelated": "Ended"},
+        {"name": "b", "exists": {"dataset": "lines", "relation": "order", "when": [{"column": "open", "operator": "In", "values": ["true"]}]}},
+        {"name": "c", "notExists": {"dataset": "lines", "same": "buyer", "when": [{"column": "at", "operator": "After", "otherColumn": "row.at"}]}}]}]);
+    let validated = in_shop(rules).unwrap();
+    let planned = crate::plan::work_plan::plan(&fixtures::policy(), validated, fixtures::now()).unwrap();
+    let rule = &planned.work_plan.rules[0];
+    let pair = |ours: &str, theirs: &str| vec![(ours.to_owned(), theirs.to_owned())];
+    assert_eq!(rule.relations["buyer"].columns, pair("user_id", "id"));
+    assert_eq!(
+        rule.grounds[1].exists.as_ref().unwrap().relation.columns,
+        pair("id", "order_id")
+    );
+    assert_eq!(
+        rule.grounds[2].not_exists.as_ref().unwrap().relation.columns,
+        pair("user_id", "who")
+    );
+}
+
+#[test]
+fn what_no_relation_leads_to_is_refused_with_what_there_is() {
+    let ground =
+        |ground: Value| json!([{"name": "r", "dataset": "orders", "keepWhile": [ground], "then": {"delete": {}}}]);
+    let cases = [
+        (
+            json!({"name": "g", "until": ["seller.left_at"]}),
+            "UnknownRelation",
+            "until[0]",
+            "it has buyer",
+        ),
+        (
+            json!({"name": "g", "until": ["buyer."]}),
+            "InvalidIdentifier",
+            "until[0]",
+            "",
+        ),
+        (
+            json!({"name": "g", "exists": {"dataset": "nobody", "relation": "order"}}),
+            "UnknownDataset",
+            "exists.dataset",
+            "users, orders and lines",
+        ),
+        (
+            json!({"name": "g", "notExists": {"dataset": "lines", "relation": "buyer"}}),
+            "UnknownRelation",
+            "notExists.relation",
+            "not at `orders`",
+        ),
+        (
+            json!({"name": "g", "exists": {"dataset": "users", "same": "buyer"}}),
+            "UnknownRelation",
+            "exists.same",
+            "`users` has no relation `buyer`",
+        ),
+        (
+            json!({"name": "g", "exists": {"dataset": "lines", "relation": "order", "when": [{"column": "buyer.x", "operator": "Exists"}]}}),
+            "UnknownRelation",
+            "exists.when[0].column",
+            "`row.`",
+        ),
+        (
+            json!({"name": "g", "exists": {"dataset": "lines", "relation": "order", "when": [{"column": "x", "operator": "After", "values": ["soon"]}]}}),
+            "InvalidValue",
+            "exists.when[0].values[0]",
+            "now",
+        ),
+    ];
+    for (given, reason, field, words) in cases {
+        let found = in_shop(ground(given)).unwrap_err();
+        assert_eq!(found.len(), 1, "{field}: {found:?}");
+        assert_eq!(
+            (found[0].reason, found[0].field.clone()),
+            (reason, format!("spec.rules[r].keepWhile[g].{field}"))
+        );
+        assert!(found[0].message.contains(words), "{}", found[0].message);
+    }
+}
+
+#[test]
+fn a_column_that_leads_somewhere_is_emptied_only_where_it_is_said_what_that_means() {
+    let rules = |missing: Value, strategy: &str, column: &str| {
+        let mut ground = json!({"name": "g", "until": ["buyer.left_at"]});
+        if !missing.is_null() {
+            ground["onMissingRelated"] = missing;
+        }
+        json!([{"name": "r", "dataset": "orders", "keepWhile": [ground], "then": {"delete": {}}},
+            {"name": "w", "dataset": "orders", "keepWhile": [{"name": "g", "until": ["closed_at"]}], "then": {"mask": [{"column": column, "strategy": strategy}]}}])
+    };
+    assert!(in_shop(rules(json!("Keep"), "Nullify", "user_id")).is_ok());
+    for (missing, strategy, words) in [
+        (Value::Null, "Nullify", "decides about rows"),
+        (json!("Keep"), "TruncateIp", "stands in relations"),
+    ] {
+        let found = in_shop(rules(missing, strategy, "user_id")).unwrap_err();
+        assert_eq!((found.len(), found[0].reason), (1, reasons::COLUMN_IN_USE));
+        assert!(found[0].message.contains(words), "{}", found[0].message);
+    }
+    // A column of the other dataset, written by a rule for that one.
+    let found = in_shop(json!([{"name": "r", "dataset": "orders", "keepWhile": [{"name": "g", "until": ["buyer.left_at"]}], "then": {"delete": {}}},
+        {"name": "w", "dataset": "users", "always": {}, "then": {"set": [{"column": "left_at", "value": "now"}]}}])).unwrap_err();
+    assert!(
+        found[0].message.contains("spec.rules[r].keepWhile[g].until[0]"),
+        "{}",
+        found[0].message
+    );
 }
 
 #[test]

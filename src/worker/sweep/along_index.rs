@@ -9,6 +9,7 @@ use crate::worker::judge::{Anchor, row};
 use crate::worker::marks::Marks;
 use crate::worker::pace::Pace;
 use crate::worker::sql::Parameter;
+use crate::worker::two_step::Prepared;
 use crate::worker::window::{Place, Window};
 
 /// Where the next batch ends.
@@ -35,7 +36,7 @@ impl Sweep<'_> {
         sql.push(&format!(" AND {column} <= "));
         sql.bind_as(String::new(), &cast);
         let window = sql.parameters.len() - 2;
-        let statement = self.prepare(&sql).await?;
+        let statement = Prepared::new(self.client, self.judge, &sql).await?;
         let probe = self.probe(anchor, &cast).await?;
 
         let mut pace = Pace::new(FIRST_ROWS, LARGEST_ROWS);
@@ -65,7 +66,7 @@ impl Sweep<'_> {
                     marks = Marks::default();
                     continue;
                 }
-                Batch::TooLarge => {
+                Batch::TooLarge | Batch::Part => {
                     for window in self.pages_between(anchor, &cast, &lo, &hi).await? {
                         self.windows(by_page, window).await?;
                     }
