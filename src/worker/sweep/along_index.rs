@@ -35,7 +35,7 @@ impl Sweep<'_> {
         sql.bind_as(String::new(), &cast);
         sql.push(&format!(" AND {column} <= "));
         sql.bind_as(String::new(), &cast);
-        let place = sql.parameters.len() - 2;
+        let window = sql.parameters.len() - 2;
         let statement = Prepared::new(self.client, self.judge, &sql).await?;
         let probe = self.probe(anchor, &cast).await?;
 
@@ -57,8 +57,8 @@ impl Sweep<'_> {
                     continue;
                 }
             };
-            sql.parameters[place] = Parameter::Text(lo.clone());
-            sql.parameters[place + 1] = Parameter::Text(hi.clone());
+            sql.parameters[window] = Parameter::Text(lo.clone());
+            sql.parameters[window + 1] = Parameter::Text(hi.clone());
             match self.batch(&statement, &sql, false).await? {
                 Batch::Done(elapsed) => self.rest(pace.took(elapsed)).await,
                 Batch::TooLarge if pace.size() > FIRST_ROWS || marks.any() => {
