@@ -378,10 +378,10 @@ mod tests {
                then: {set: [{column: blocked, value: "true"}]}}"#,
             "{name: d, dataset: d, keepWhile: [{name: law, from: paid_at, startsAt: EndOfYear, for: P8Y, bound: Minimum}]}",
             r#"{name: e, dataset: d, keepWhile: [{name: vague, statedAs: "a reasonable time"}], then: {delete: {}}}"#,
-            r#"{name: g, dataset: d, keepWhile: [
+            r"{name: g, dataset: d, keepWhile: [
                  {name: letters, exists: {dataset: letters, relation: reader, when: [{column: withdrawn_at, operator: DoesNotExist}]}},
                  {name: contract, from: contract.ended_at, for: P90D, onMissingRelated: Ended},
-                 {name: consent, notExists: {dataset: refusals, same: user}}], then: {delete: {}}}"#,
+                 {name: consent, notExists: {dataset: refusals, same: user}}], then: {delete: {}}}",
             "{name: f, dataset: d, keepWhile: [{name: x, when: [{column: until_at, operator: After, values: [now]}]}], then: {delete: {}}}",
         ];
         let sentences: Vec<Sentence> = rules.iter().map(|text| sentence(&rule(text), "public.d")).collect();

@@ -13,6 +13,7 @@ use crate::domain::identifier::TableName;
 
 /// What the catalogue says of a table.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "facts of the catalogue, each on its own")]
 pub struct Table {
     /// Object identifier.
     pub oid: i64,

@@ -45,11 +45,11 @@ impl Prepared {
         let (place, among) = places(judge.table.partitioned);
         let head = disposal::head(judge)?;
         let predicate = &sql.text[head.text.len()..];
-        let mut find = format!("SELECT {place} FROM {table} AS t WHERE {predicate}");
         // What the row would become is bound as well, and a parameter that is not mentioned has no type.
-        for unused in 1..=head.parameters.len() {
-            find.push_str(&format!(" AND (${unused}::text IS NULL) IS NOT NULL"));
-        }
+        let mentioned: String = (1..=head.parameters.len())
+            .map(|unused| format!(" AND (${unused}::text IS NULL) IS NOT NULL"))
+            .collect();
+        let find = format!("SELECT {place} FROM {table} AS t WHERE {predicate}{mentioned}");
         let lock = format!(
             "SELECT {place} FROM {table} AS t WHERE {} FOR UPDATE SKIP LOCKED",
             among(1)
@@ -73,12 +73,12 @@ impl Prepared {
         if found.0.is_empty() {
             return Ok(Disposed { rows: 0, left: 0 });
         }
-        client.batch_execute("BEGIN").await?;
+        client.query_typed("BEGIN", &[]).await?;
         let done = self.locked(client, &steps.lock, &found, parameters).await;
         let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        let ended = client.batch_execute(end).await;
+        let ended = client.query_typed(end, &[]).await;
         let disposed = done?;
-        ended.map(|()| disposed)
+        ended.map(|_| disposed)
     }
 
     async fn locked(
