@@ -46,10 +46,13 @@ impl Prepared {
         let head = disposal::head(judge)?;
         let predicate = &sql.text[head.text.len()..];
         // What the row would become is bound as well, and a parameter that is not mentioned has no type.
-        let mentioned: String = (1..=head.parameters.len())
+        let mentioned: Vec<String> = (1..=head.parameters.len())
             .map(|unused| format!(" AND (${unused}::text IS NULL) IS NOT NULL"))
             .collect();
-        let find = format!("SELECT {place} FROM {table} AS t WHERE {predicate}{mentioned}");
+        let find = format!(
+            "SELECT {place} FROM {table} AS t WHERE {predicate}{}",
+            mentioned.concat()
+        );
         let lock = format!(
             "SELECT {place} FROM {table} AS t WHERE {} FOR UPDATE SKIP LOCKED",
             among(1)

@@ -9,12 +9,11 @@ use http::{Method, Request, Response};
 use jiff::Timestamp;
 use kube::Client;
 use kube::client::Body;
-use privacy_operator::controller::{Context, Scopes, run};
+use privacy_operator::controller::{Scopes, run};
 use serde_json::{Value, json};
 use tower_test::mock;
 
 use super::context::context;
-use super::server::Server;
 use super::wait::until;
 
 /// Longer than any pause in which changes are gathered: reconciles wait for it.
@@ -78,11 +77,8 @@ async fn a_list_that_comes_late_delays_reconciles_and_loses_none() {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let shutdown = stopped.map(drop).boxed().shared();
         let controllers = tokio::spawn(async move {
-            let of = |stores| Context {
-                client: client.clone(),
-                ..context(&Server::default(), stores, now)
-            };
-            run(client.clone(), &Scopes::All, shutdown, |stores| Arc::new(of(stores))).await;
+            let of = |stores| Arc::new(context(client.clone(), stores, now));
+            run(client.clone(), &Scopes::All, shutdown, of).await;
         });
         let what = format!("a reconcile after a late list of {kind}");
         until(&what, async || statuses.load(Ordering::Relaxed) > 0).await;

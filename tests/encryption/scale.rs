@@ -47,10 +47,10 @@ async fn a_thousand_policies() {
     };
     apply("crds.yaml", &must(PROGRAM, &["crds"], &path));
     cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]);
-    let namespaces: String = (0..NAMESPACES)
+    let namespaces: Vec<String> = (0..NAMESPACES)
         .map(|index| format!("---\n{{apiVersion: v1, kind: Namespace, metadata: {{name: shop-{index}}}}}\n"))
         .collect();
-    apply("namespaces.yaml", &namespaces);
+    apply("namespaces.yaml", &namespaces.concat());
     apply("policies.yaml", &(0..POLICIES).map(objects).collect::<String>());
 
     let kubeconfig = cluster.kubeconfig(0).display().to_string();

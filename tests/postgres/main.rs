@@ -4,6 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
+    clippy::needless_pass_by_value,
     clippy::print_stdout,
     reason = "a test may fail loudly"
 )]

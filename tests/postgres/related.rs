@@ -227,8 +227,8 @@ async fn other_rows_that_cannot_be_told_or_read_stop_the_rule_with_field_and_rem
 
 #[tokio::test]
 async fn a_role_needs_to_read_the_other_columns_and_to_lock_rows() {
-    let rule = json!({"grounds": [{"name": "a", "from": ["at"], "for": "P1D"}, {"name": "g", "exists": subscription(["id", "contact"], json!([]))}], "action": "delete"});
-    let trial = trial(&format!("{TABLES} {OLD}")).await.rules(&[rule]);
+    let disposal = json!({"grounds": [{"name": "a", "from": ["at"], "for": "P1D"}, {"name": "g", "exists": subscription(["id", "contact"], json!([]))}], "action": "delete"});
+    let trial = trial(&format!("{TABLES} {OLD}")).await.rules(&[disposal]);
     let role = trial.role.clone();
     for (taken, given) in [
         (
