@@ -22,10 +22,13 @@ use serde_json::{Value, json};
 
 use crate::context::context;
 use crate::support::kubernetes::{Cluster, PLAIN, must};
+use crate::support::wait::until_within;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_privacy-operator");
 pub const NAMESPACE: &str = "shop";
 const OPERATOR_NAMESPACE: &str = "privacy-operator";
+/// For one request, beside many others.
+const PATIENCE: Duration = Duration::from_mins(5);
 const KEY: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
 /// Highest limit of a policy here; there is one for each.
 pub const LARGEST_LIMIT: usize = 3;
@@ -84,30 +87,21 @@ impl World {
 
     /// Reconciles a request again and again, as one of the operators, until it has come to rest: its phase.
     pub async fn operate(&self, operator: usize, name: &str) -> String {
-        let mut last = String::new();
-        for _ in 0..500 {
+        let mut phase = String::new();
+        until_within(PATIENCE, &format!("{name} comes to rest"), async || {
             let request = self.requests(operator).get(name).await.unwrap();
-            let status = request
-                .status
-                .as_ref()
-                .map(|status| serde_json::to_value(status).unwrap());
-            let phase = status
-                .as_ref()
-                .and_then(|status| status["phase"].as_str())
-                .unwrap_or_default()
-                .to_owned();
-            if phase == "ReadyForDelivery" || phase == "Deferred" {
-                return phase;
+            let status = serde_json::to_value(&request.status).unwrap();
+            phase = status["phase"].as_str().unwrap_or_default().to_owned();
+            let rests = phase == "ReadyForDelivery" || phase == "Deferred";
+            if !rests {
+                // A conflict with the other operator is an error of a reconcile, which begins anew then.
+                let guarded = Arc::new(Guarded(Ok(request)));
+                let _ = Box::pin(reconcile(guarded, self.operators[operator].clone())).await;
             }
-            last = status.unwrap_or_default().to_string();
-            // A conflict with the other operator is an error of a reconcile, which begins anew then.
-            let guarded = Arc::new(Guarded(Ok(request)));
-            if let Err(error) = Box::pin(reconcile(guarded, self.operators[operator].clone())).await {
-                last = error.to_string();
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("{name} does not come to rest: {last}");
+            rests
+        })
+        .await;
+        phase
     }
 
     /// Ends each Job of a request, with a report about this person, until the request has come to rest. The uids of all
@@ -115,7 +109,7 @@ impl World {
     pub async fn work(&self, uid: &str, tag: &str, rests: &AtomicBool) -> BTreeSet<String> {
         let jobs = Api::<Job>::namespaced(self.clients[0].clone(), NAMESPACE);
         let mut exports = BTreeSet::new();
-        while !rests.load(Ordering::Relaxed) {
+        until_within(PATIENCE, &format!("request {uid} comes to rest"), async || {
             for work in ["identify", "export"] {
                 let Some(job) = jobs.get_opt(&format!("{work}-{uid}")).await.unwrap() else {
                     continue;
@@ -123,16 +117,14 @@ impl World {
                 if work == "export" {
                     exports.insert(job.uid().unwrap());
                 }
-                if job
-                    .status
-                    .as_ref()
-                    .is_none_or(|status| status.completion_time.is_none())
-                {
+                let status = job.status.as_ref();
+                if status.is_none_or(|status| status.completion_time.is_none()) {
                     self.finish(&job, work, tag).await;
                 }
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+            rests.load(Ordering::Relaxed)
+        })
+        .await;
         exports
     }
 
