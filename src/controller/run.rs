@@ -64,10 +64,15 @@ impl Scopes {
     }
 }
 
+/// Reconciles under way may take so long to end. The library waits without end for a cache that was not filled yet; and
+/// whoever leads no more must not look alive.
+const GRACE: Duration = Duration::from_secs(15);
+
 /// A signal to stop that everybody can wait for.
 pub type Shutdown = Shared<BoxFuture<'static, ()>>;
 
-/// Runs every controller until `shutdown`. `context` gets the caches that these controllers fill.
+/// Runs every controller until `shutdown`, and what it has begun for a short time after. `context` gets the caches that
+/// these controllers fill.
 pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: impl FnOnce(Stores) -> Arc<Context>) {
     let policies: Vec<Controller<GuardedPolicy>> = scopes.apis(&client).into_iter().map(controller).collect();
     let sources: Vec<Controller<GuardedSource>> = scopes.apis(&client).into_iter().map(controller).collect();
@@ -167,7 +172,14 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
     }
     let notices = records::by_notices(notices, &scopes.apis(&client)).graceful_shutdown_on(shutdown.clone());
     running.push(drive(notices, privacy_notice::reconcile, "PrivacyNotice", context, caches).boxed());
-    futures::future::join_all(running).await;
+    let mut running = futures::future::join_all(running);
+    tokio::select! {
+        _ = &mut running => return,
+        () = shutdown => {}
+    }
+    if tokio::time::timeout(GRACE, running).await.is_err() {
+        tracing::warn!("not everything that was under way came to its end; whoever leads next repeats it");
+    }
 }
 
 fn controller<K>(api: Api<K>) -> Controller<K>

@@ -87,3 +87,21 @@ async fn a_list_that_comes_late_delays_reconciles_and_loses_none() {
         stopped.expect("they stop when they are told to").unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_told_to_stop_stops_though_a_list_never_comes() {
+    let (service, handle) = mock::pair::<Request<Body>, Response<Body>>();
+    let client = Client::new(service, "default");
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let shutdown = stopped.map(drop).boxed().shared();
+    let controllers = tokio::spawn(async move {
+        let of = |stores| Arc::new(context(client.clone(), stores, now));
+        run(client.clone(), &Scopes::All, shutdown, of).await;
+    });
+    // Nobody answers anything.
+    let _handle = handle;
+    assert!(!controllers.is_finished());
+    stop.send(()).unwrap();
+    let stopped = tokio::time::timeout(Duration::from_mins(1), controllers).await;
+    stopped.expect("they stop when they are told to").unwrap();
+}
