@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::cluster::{Place, alone, condition, is, kubectl, together, wait_for};
 
 /// Rows that take long to delete: a pile of indexes, and a policy that deletes them all.
+/// Many rows, all due: see [`while_held`].
 const SLOW: &str = "
 CREATE TABLE logs (id int PRIMARY KEY, at timestamptz, ip inet, a text, b text, c text);
 INSERT INTO logs SELECT i, now() - interval '30 days' - i * interval '1 second', NULL, md5(i::text), md5((i+1)::text), md5((i+2)::text)
@@ -40,6 +41,31 @@ fn active_jobs(place: &Place) -> Vec<String> {
         .filter(|job| job["status"]["active"].as_i64().unwrap_or(0) > 0)
         .map(|job| job["metadata"]["name"].as_str().unwrap().to_owned())
         .collect()
+}
+
+/// Rows that [`while_held`] keeps: one in a thousand.
+const HELD: i64 = 400;
+
+/// Another session holds rows meanwhile. A run that begins then is under way for long, however fast store and machine are.
+fn while_held(place: &Place, act: impl FnOnce()) {
+    place.sql("CREATE TABLE released ()");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            place.sql(
+                "BEGIN; SELECT FROM logs WHERE id % 1000 = 0 FOR UPDATE;
+                 DO $$ BEGIN FOR i IN 1..600 LOOP EXIT WHEN EXISTS (SELECT FROM released); PERFORM pg_sleep(0.1); END LOOP; END $$;
+                 COMMIT",
+            );
+        });
+        wait_for("the rows to be held", String::new, || {
+            (place.number(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'",
+            ) > 0)
+                .then_some(())
+        });
+        act();
+        place.sql("INSERT INTO released DEFAULT VALUES");
+    });
 }
 
 fn wait_sweeping(place: &Place) {
@@ -110,14 +136,16 @@ fn a_change_of_the_rules_ends_the_run_of_the_old_plan_and_changes_the_cron_job()
     let _guard = together();
     let place = set_up("change", SLOW, "Enforce");
     let old = place.cron_job("logs")["metadata"]["labels"]["privacy-operator.dev/plan"].clone();
-    place.start("logs", "old-plan");
-    wait_sweeping(&place);
-    place.apply(&place.policy("logs", "Enforce", &rules("P1Y")));
-    wait_for(
-        "the old run to be ended",
-        || place.kubectl(&["get", "jobs,pods"]),
-        || place.get("job", "old-plan").is_none().then_some(()),
-    );
+    while_held(&place, || {
+        place.start("logs", "old-plan");
+        wait_sweeping(&place);
+        place.apply(&place.policy("logs", "Enforce", &rules("P1Y")));
+        wait_for(
+            "the old run to be ended",
+            || place.kubectl(&["get", "jobs,pods"]),
+            || place.get("job", "old-plan").is_none().then_some(()),
+        );
+    });
     wait_for(
         "the new plan",
         || place.kubectl(&["get", "cronjobs", "-o", "yaml"]),
@@ -128,7 +156,7 @@ fn a_change_of_the_rules_ends_the_run_of_the_old_plan_and_changes_the_cron_job()
         },
     );
     let left = place.number("SELECT count(*) FROM logs");
-    assert!(left > 0, "the run of the old plan went on to its end");
+    assert!(left > HELD, "the run of the old plan went on to its end");
     place.run_now("logs");
     assert_eq!(
         place.number("SELECT count(*) FROM logs"),
@@ -141,40 +169,26 @@ fn a_change_of_the_rules_ends_the_run_of_the_old_plan_and_changes_the_cron_job()
 fn suspend_ends_the_run_under_way() {
     let _guard = together();
     let place = set_up("suspend", SLOW, "Enforce");
-    place.start("logs", "to-be-ended");
-    wait_sweeping(&place);
-    place.kubectl(&[
-        "patch",
-        "drp",
-        "logs",
-        "--type=merge",
-        "-p",
-        "{\"spec\":{\"suspend\":true}}",
-    ]);
-    wait_for(
-        "no job to be active",
-        || place.kubectl(&["get", "jobs,pods"]),
-        || active_jobs(&place).is_empty().then_some(()),
-    );
+    while_held(&place, || {
+        place.start("logs", "to-be-ended");
+        wait_sweeping(&place);
+        let suspend = "{\"spec\":{\"suspend\":true}}";
+        place.kubectl(&["patch", "drp", "logs", "--type=merge", "-p", suspend]);
+        wait_for(
+            "no job to be active",
+            || place.kubectl(&["get", "jobs,pods"]),
+            || active_jobs(&place).is_empty().then_some(()),
+        );
+    });
     assert_eq!(place.cron_job("logs")["spec"]["suspend"], true);
-    assert!(place.number("SELECT count(*) FROM logs") > 0);
+    assert!(place.number("SELECT count(*) FROM logs") > HELD);
 }
 
 #[test]
 fn a_long_run_shows_how_far_it_is() {
     let _guard = together();
     let place = set_up("progress", SLOW, "Enforce");
-    std::thread::scope(|scope| {
-        // Rows that another session holds keep the run under way, however fast the machine is.
-        scope.spawn(|| {
-            place.sql("BEGIN; SELECT FROM logs WHERE id % 1000 = 0 FOR UPDATE; SELECT pg_sleep(40); COMMIT");
-        });
-        wait_for("the rows to be held", String::new, || {
-            (place.number(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'",
-            ) > 0)
-                .then_some(())
-        });
+    while_held(&place, || {
         place.start("logs", "long");
         let seen = place.wait_policy("logs", "progress is told", |policy| {
             policy["status"]["running"]["affected"].as_i64() > Some(0)
@@ -215,25 +229,25 @@ fn the_stop_config_map_halts_a_run_while_the_operator_is_away() {
         "app.kubernetes.io/name=privacy-operator",
         "--timeout=90s",
     ]);
-    // Slow enough to be stopped before its end: the sweep rests half of the time that the store takes.
-    place.sql("ALTER TABLE logs SET (fillfactor = 10)");
-    place.start("logs", "to-be-stopped");
-    wait_sweeping(&place);
-    place.kubectl(&[
-        "create",
-        "configmap",
-        "privacy-operator-stop",
-        "--from-literal=reason=test",
-    ]);
-    wait_for(
-        "the run to end",
-        || place.kubectl(&["get", "jobs,pods"]),
-        || (place.get("job", "to-be-stopped")?["status"]["succeeded"] == 1).then_some(()),
-    );
+    while_held(&place, || {
+        place.start("logs", "to-be-stopped");
+        wait_sweeping(&place);
+        place.kubectl(&[
+            "create",
+            "configmap",
+            "privacy-operator-stop",
+            "--from-literal=reason=test",
+        ]);
+        wait_for(
+            "the run to end",
+            || place.kubectl(&["get", "jobs,pods"]),
+            || (place.get("job", "to-be-stopped")?["status"]["succeeded"] == 1).then_some(()),
+        );
+    });
     let left = place.number("SELECT count(*) FROM logs");
     let log = place.kubectl(&["logs", "job/to-be-stopped", "--tail=1"]);
     assert!(log.contains("StoppedByHand"), "{log}");
-    assert!(left > 0, "the run was over before it was stopped");
+    assert!(left > HELD, "the run was over before it was stopped");
 
     kubectl(&[
         "-n",
