@@ -172,6 +172,11 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
     }
     let notices = records::by_notices(notices, &scopes.apis(&client)).graceful_shutdown_on(shutdown.clone());
     running.push(drive(notices, privacy_notice::reconcile, "PrivacyNotice", context, caches).boxed());
+    to_the_end(running, shutdown).await;
+}
+
+/// Waits for all of it; once it is told to stop, not longer than [`GRACE`].
+async fn to_the_end(running: Vec<BoxFuture<'_, ()>>, shutdown: Shutdown) {
     let mut running = futures::future::join_all(running);
     tokio::select! {
         _ = &mut running => return,

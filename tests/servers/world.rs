@@ -91,7 +91,7 @@ impl World {
         until_within(PATIENCE, &format!("{name} comes to rest"), async || {
             let request = self.requests(operator).get(name).await.unwrap();
             let status = serde_json::to_value(&request.status).unwrap();
-            phase = status["phase"].as_str().unwrap_or_default().to_owned();
+            status["phase"].as_str().unwrap_or_default().clone_into(&mut phase);
             let rests = phase == "ReadyForDelivery" || phase == "Deferred";
             if !rests {
                 // A conflict with the other operator is an error of a reconcile, which begins anew then.
