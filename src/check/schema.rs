@@ -220,11 +220,7 @@ impl Judge {
             .collect();
         let mut seen = BTreeSet::new();
         for (index, item) in items.iter().enumerate() {
-            // An item is called by its name where it has one, as in status.
-            let label = keys
-                .first()
-                .and_then(|key| item.get(key)?.as_str())
-                .map_or_else(|| index.to_string(), str::to_owned);
+            let label = label(keys.first().copied(), item, index);
             let path = format!("{path}[{label}]");
             self.node(&schema["items"], item, &path);
             let key: Vec<String> = match schema["x-kubernetes-list-type"].as_str() {
@@ -316,15 +312,19 @@ impl Judge {
             Value::Array(items) => {
                 let key = schema["x-kubernetes-list-map-keys"][0].as_str();
                 for (index, item) in items.iter().enumerate() {
-                    let label = key
-                        .and_then(|key| item.get(key)?.as_str())
-                        .map_or_else(|| index.to_string(), str::to_owned);
+                    let label = label(key, item, index);
                     self.rules_below(&schema["items"], item, &format!("{path}[{label}]"));
                 }
             }
             _ => {}
         }
     }
+}
+
+/// An item is called by its name where it has one, as in status.
+fn label(key: Option<&str>, item: &Value, index: usize) -> String {
+    key.and_then(|key| item.get(key)?.as_str())
+        .map_or_else(|| index.to_string(), str::to_owned)
 }
 
 fn with_article(kind: &str) -> String {

@@ -193,10 +193,7 @@ SELECT array_agg(a.attname::text)
 /// Looks a table up and refuses what cannot be swept exactly. `field` names the rule's dataset in the spec.
 pub async fn table(client: &Client, name: &TableName, field: &str) -> Result<Table, Problem> {
     let (table, may_place) = look_up(client, name, field).await?;
-    if !may_place {
-        // The rows of a table are told apart by it, and a right on the other columns does not include it.
-        return Err(Problem::new(Reason::MissingGrant, field, select(name, &["ctid"])));
-    }
+    needs_place(may_place, name, field)?;
     Ok(table)
 }
 
@@ -256,11 +253,17 @@ async fn unique(client: &Client, oid: i64) -> Result<Vec<Vec<String>>, tokio_pos
 /// The row of a table's facts, unless it is none whose rows can be told apart exactly.
 pub fn refuse<'a>(row: Option<&'a Row>, name: &TableName, field: &str) -> Result<&'a Row, Problem> {
     let row = facts(row, name, field)?;
-    if !row.get::<_, bool>(PLACE) {
-        // The rows of a table are told apart by it, and a right on the other columns does not include it.
-        return Err(Problem::new(Reason::MissingGrant, field, select(name, &["ctid"])));
-    }
+    needs_place(row.get(PLACE), name, field)?;
     Ok(row)
+}
+
+/// The rows of a table are told apart by `ctid`, and a right on the other columns does not include it.
+fn needs_place(may_place: bool, name: &TableName, field: &str) -> Result<(), Problem> {
+    if may_place {
+        Ok(())
+    } else {
+        Err(Problem::new(Reason::MissingGrant, field, select(name, &["ctid"])))
+    }
 }
 
 /// The row of a table's facts, unless it is none that can be read exactly.
