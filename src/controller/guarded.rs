@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use kube::Resource;
 use kube::api::ObjectMeta;
-use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
+use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// What `kubectl apply` leaves in each object: a copy of all of it.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -18,19 +19,29 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 #[derive(Debug, Clone)]
 pub struct Guarded<K>(pub Result<K, InvalidObject>);
 
-impl<'de, K: Resource + Deserialize<'de>> Deserialize<'de> for Guarded<K> {
+impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Guarded<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let DeserializeGuard(object) = DeserializeGuard::<K>::deserialize(deserializer)?;
-        let mut guarded = Self(object);
-        let metadata = match &mut guarded.0 {
-            Ok(object) => object.meta_mut(),
-            Err(invalid) => &mut invalid.metadata,
-        };
-        metadata.managed_fields = None;
-        if let Some(annotations) = &mut metadata.annotations {
-            annotations.remove(LAST_APPLIED);
+        // The library's own guard keeps a second tree of all of it, managed fields included.
+        let mut object = Value::deserialize(deserializer)?;
+        forget_what_nobody_reads(&mut object);
+        match K::deserialize(&object) {
+            Ok(object) => Ok(Self(Ok(object))),
+            Err(error) => {
+                let metadata = ObjectMeta::deserialize(&object["metadata"]).map_err(D::Error::custom)?;
+                let error = error.to_string();
+                Ok(Self(Err(InvalidObject { error, metadata })))
+            }
         }
-        Ok(guarded)
+    }
+}
+
+fn forget_what_nobody_reads(object: &mut Value) {
+    let Some(Value::Object(metadata)) = object.get_mut("metadata") else {
+        return;
+    };
+    metadata.remove("managedFields");
+    if let Some(Value::Object(annotations)) = metadata.get_mut("annotations") {
+        annotations.remove(LAST_APPLIED);
     }
 }
 

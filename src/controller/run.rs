@@ -22,6 +22,7 @@ use super::cluster_encryption::{self, GuardedEncryption};
 use super::context::{
     GuardedActivity, GuardedNotice, GuardedPolicy, GuardedRequest, GuardedRightsPolicy, GuardedSource,
 };
+use super::dereference::policies_on_store;
 use super::jobs::label;
 use super::{
     Context, Error, Stores, data_retention_policy, data_source, events, exports, privacy_notice, processing_activity,
@@ -29,11 +30,10 @@ use super::{
 };
 use crate::contract::STOP_CONFIG_MAP;
 use crate::plan::naming::{self, LABEL_POLICY, label_value};
-use crate::plan::sharing::is_same_store;
 use crate::plan::transitions::Transition;
 
 /// Reconciles of one kind at the same time.
-const CONCURRENCY: u16 = 8;
+const CONCURRENCY: u16 = 4;
 /// Changes within this time make one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(500);
 /// Each step of a rotation is a reconcile, and nobody else makes changes in between: there is little to gather.
@@ -200,9 +200,9 @@ fn config(debounce: Duration) -> controller::Config {
         .debounce(debounce)
 }
 
-/// In small pages: a list of a thousand objects is held in memory twice while it is read.
+/// In small pages: each of some twenty watches has a connection whose buffer grows to the size of a page and stays so.
 pub(super) fn watched() -> watcher::Config {
-    watcher::Config::default().page_size(50)
+    watcher::Config::default().page_size(10)
 }
 
 /// What each controller looks at besides its own kind, in one scope.
@@ -238,11 +238,9 @@ impl Watched<'_> {
             })
             .watches::<GuardedSource, _>(self.api(), watched(), move |source| {
                 // What another source of the same store declares is part of what its policies protect.
-                let beside = policies_on_store(&of_stores, &source).into_iter().map(|found| found.1);
-                policies_of_source(&of_sources, &source)
-                    .into_iter()
-                    .chain(beside)
-                    .collect::<Vec<_>>()
+                let mut concerned = policies_of_source(&of_sources, &source);
+                concerned.extend(on_store(&of_stores, &source));
+                concerned
             })
             .watches::<PartialObjectMeta<ConfigMap>, _>(self.api_of_metadata(), stop, move |stop| {
                 policies_of_namespace(&of_stops, &stop.namespace().unwrap_or_default())
@@ -314,26 +312,17 @@ fn policies_beside(stores: &Stores, changed: &GuardedPolicy) -> Vec<ObjectRef<Gu
     let Some(own) = source_of(changed) else {
         return Vec::new();
     };
-    let beside = policies_on_store(stores, &own).into_iter();
+    let mut beside = on_store(stores, &own);
+    beside.retain(|other| *other != ObjectRef::from_obj(changed));
     beside
-        .filter(|(uid, _)| *uid != changed.uid())
-        .map(|found| found.1)
-        .collect()
 }
 
-/// Every policy whose source names the store of this one, with its uid.
-fn policies_on_store(stores: &Stores, own: &GuardedSource) -> Vec<(Option<String>, ObjectRef<GuardedPolicy>)> {
+/// Every policy on the store that this source names.
+fn on_store(stores: &Stores, own: &GuardedSource) -> Vec<ObjectRef<GuardedPolicy>> {
     let Ok(own) = &own.0 else { return Vec::new() };
-    let is_on_it = |other: &GuardedPolicy| {
-        let policy = other.0.as_ref().ok()?;
-        let source = stores.source(&policy.namespace()?, &policy.spec.data_source_ref.name)?;
-        Some(is_same_store(own, source.0.as_ref().ok()?))
-    };
-    stores
-        .policies()
-        .iter()
-        .filter(|other| is_on_it(other) == Some(true))
-        .map(|other| (other.uid(), ObjectRef::from_obj(other.as_ref())))
+    let policies = policies_on_store(stores, own).into_iter();
+    policies
+        .map(|(_, policy)| ObjectRef::from_obj(policy.as_ref()))
         .collect()
 }
 

@@ -45,7 +45,10 @@ pub fn beside<'a>(
     others: impl Iterator<Item = (&'a DataRetentionPolicy, &'a DataSource)>,
 ) -> Vec<Other<'a>> {
     let mut found: Vec<Other<'a>> = others
-        .filter(|(other, _)| other.namespace() == policy.namespace() && other.name_any() != policy.name_any())
+        .filter(|(other, _)| {
+            let (own, other) = (&policy.metadata, &other.metadata);
+            own.namespace == other.namespace && own.name != other.name
+        })
         .filter(|(_, other_source)| is_same_store(source, other_source))
         .map(|(policy, source)| Other { policy, source })
         .collect();
@@ -58,7 +61,7 @@ pub fn beside<'a>(
 #[must_use]
 pub fn tables(policy: &DataRetentionPolicy, source: &DataSource) -> BTreeSet<TableIdentity> {
     let postgres = &source.spec.postgres;
-    let host = normal_host(&postgres.host, &source.namespace().unwrap_or_default());
+    let host: String = normal_host(source).collect();
     policy
         .spec
         .rules
@@ -74,29 +77,33 @@ pub fn tables(policy: &DataRetentionPolicy, source: &DataSource) -> BTreeSet<Tab
         .collect()
 }
 
-/// Whether two sources of these namespaces name one database. Cheap, so that it can be asked of every pair.
+/// Whether two sources of these namespaces name one database. It is asked of every pair, so it allocates nothing.
 #[must_use]
 pub fn is_same_store(left: &DataSource, right: &DataSource) -> bool {
     let (one, other) = (&left.spec.postgres, &right.spec.postgres);
-    let host = |source: &DataSource| {
-        normal_host(
-            &source.spec.postgres.host,
-            source.metadata.namespace.as_deref().unwrap_or_default(),
-        )
-    };
-    one.port == other.port && one.database == other.database && host(left) == host(right)
+    one.port == other.port && one.database == other.database && normal_host(left).eq(normal_host(right))
 }
 
 /// The ways to write the name of a Service, brought to one: `db`, `db.shop`, `db.shop.svc` and
 /// `db.shop.svc.cluster.local.` are the same in namespace `shop`.
-fn normal_host(host: &str, namespace: &str) -> String {
-    let host = host.trim_end_matches('.').to_ascii_lowercase();
-    let host = host.strip_suffix(".cluster.local").unwrap_or(&host);
-    let host = host.strip_suffix(".svc").unwrap_or(host);
-    if host.contains('.') || host.contains(':') {
-        host.to_owned()
+fn normal_host(source: &DataSource) -> impl Iterator<Item = char> {
+    let host = source.spec.postgres.host.trim_end_matches('.');
+    let host = without_suffix(without_suffix(host, ".cluster.local"), ".svc");
+    let (dot, namespace) = if host.contains(['.', ':']) {
+        ("", "")
     } else {
-        format!("{host}.{namespace}")
+        (".", source.metadata.namespace.as_deref().unwrap_or_default())
+    };
+    let host = host.chars().map(|letter| letter.to_ascii_lowercase());
+    host.chain(dot.chars()).chain(namespace.chars())
+}
+
+/// `text` without a suffix that is written in letters of any case.
+fn without_suffix<'a>(text: &'a str, suffix: &str) -> &'a str {
+    let start = text.len().checked_sub(suffix.len());
+    match start.and_then(|start| text.split_at_checked(start)) {
+        Some((rest, end)) if end.eq_ignore_ascii_case(suffix) => rest,
+        _ => text,
     }
 }
 
@@ -134,10 +141,17 @@ mod tests {
 
     #[test]
     fn one_service_written_in_four_ways_is_one_host() {
-        for host in ["db", "db.shop", "db.shop.svc", "DB.shop.svc.cluster.local."] {
-            assert_eq!(normal_host(host, "shop"), "db.shop", "{host}");
+        let written = |host: &str, namespace: &str| {
+            let mut source = fixtures::source();
+            source.spec.postgres.host = host.to_owned();
+            source.metadata.namespace = Some(namespace.to_owned());
+            normal_host(&source).collect::<String>()
+        };
+        for host in ["db", "db.shop", "db.shop.svc", "DB.shop.SVC.cluster.local."] {
+            assert_eq!(written(host, "shop"), "db.shop", "{host}");
         }
-        assert_ne!(normal_host("db", "shop"), normal_host("db", "crm"));
+        assert_ne!(written("db", "shop"), written("db", "crm"));
+        assert_eq!(written("dé", "shop"), "dé.shop");
     }
 
     #[test]

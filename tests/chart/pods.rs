@@ -1,6 +1,6 @@
 //! The operator's pod is what a restricted namespace takes, and every switch of the values reaches it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::helm::{NAMESPACE, of_kind, only, release, releases, render, strings};
 
@@ -61,6 +61,8 @@ fn the_operator_is_told_what_it_needs_and_is_probed() {
         container["env"][0]["valueFrom"]["fieldRef"]["fieldPath"],
         "metadata.namespace"
     );
+    // bench-operator measures with it.
+    assert_eq!(container["env"][2], json!({"name": "MALLOC_ARENA_MAX", "value": "1"}));
     assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/livez");
     assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
     assert_eq!(container["ports"][0]["containerPort"], 8080);

@@ -8,6 +8,8 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use kube::api::{Api, ListParams};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::measure::peak_megabytes;
 use crate::support::kubernetes::{Cluster, PLAIN, Process, free_port, must};
@@ -35,6 +37,21 @@ fn objects(index: usize) -> String {
     format!("---\n{source}\n---\n{policy}\n")
 }
 
+/// How many reconciles of policies ended well so far, as the operator tells it.
+async fn reconciled_policies(port: u16) -> Option<usize> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+    stream
+        .write_all(b"GET /metrics HTTP/1.0\r\nHost: operator\r\n\r\n")
+        .await
+        .ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.ok()?;
+    let wanted = |line: &&str| {
+        line.starts_with("privacy_operator_reconcile_total{kind=\"DataRetentionPolicy\",result=\"success\"}")
+    };
+    text.lines().find(wanted)?.rsplit(' ').next()?.parse().ok()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement: make bench-operator"]
 async fn a_thousand_policies() {
@@ -57,28 +74,30 @@ async fn a_thousand_policies() {
     let client = cluster.client(0).await;
     let mut peaks = Vec::new();
     for start in ["first", "second"] {
+        let port = free_port();
         let arguments = [
             "operator".to_owned(),
             "--worker-image=none".to_owned(),
             "--leader-elect=false".to_owned(),
-            format!("--metrics-address=127.0.0.1:{}", free_port()),
+            format!("--metrics-address=127.0.0.1:{port}"),
             "--log-format=text".to_owned(),
         ];
-        let environment = [("KUBECONFIG", kubeconfig.clone())];
+        // As the chart sets it.
+        let environment = [("KUBECONFIG", kubeconfig.clone()), ("MALLOC_ARENA_MAX", "1".to_owned())];
         let log = path.join("operator.log");
         let operator = Process::start(Path::new(PROGRAM), &arguments, &environment, &log);
         let tail = async || {
             let text = fs::read_to_string(&log).unwrap_or_default();
             text.lines().last().unwrap_or_default().to_owned()
         };
-        // The schedule of each policy, and its first look.
+        // The schedule of each policy, its first look, and nothing more to do: also where all of it was there before.
         let ready = async || {
             let everything = ListParams::default();
             let (schedules, looks) = (Api::<CronJob>::all(client.clone()), Api::<Job>::all(client.clone()));
             let schedules = schedules.list_metadata(&everything).await.ok()?;
             let looks = looks.list_metadata(&everything).await.ok()?;
             let counts = [schedules.items.len(), looks.items.len()];
-            (counts == [POLICIES, POLICIES]).then_some(())
+            (counts == [POLICIES, POLICIES] && reconciled_policies(port).await? >= POLICIES).then_some(())
         };
         within(
             Duration::from_mins(10),

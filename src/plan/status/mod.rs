@@ -169,8 +169,7 @@ pub fn next_look(status: &DataRetentionPolicyStatus, inputs: &Inputs<'_>) -> Sig
     }
     let mut candidates = vec![LONGEST];
     if let Some(run) = &inputs.observation.running {
-        let age = inputs.now.duration_since(run.started_at);
-        candidates.push(if age < SHORT_RUN { SHORT_RUN - age } else { SHORT_RUN });
+        candidates.push(pause_while_running(inputs.now.duration_since(run.started_at)));
     }
     if conditions::is_true(&status.conditions, reasons::SHARED_DATASET)
         || conditions::is_true(&status.conditions, reasons::SHARED_STORE)
@@ -195,6 +194,17 @@ pub fn next_look(status: &DataRetentionPolicyStatus, inputs: &Inputs<'_>) -> Sig
         .min()
         .unwrap_or(LONGEST)
         .max(SignedDuration::from_secs(1))
+}
+
+/// The older a run, the longer the pause between two looks: its end is seen without looking, and where the first runs of
+/// a thousand policies wait for a place at once, looking at each every ten seconds leaves no time for new ones.
+fn pause_while_running(age: SignedDuration) -> SignedDuration {
+    const LONGEST: SignedDuration = SignedDuration::from_mins(1);
+    if age < SHORT_RUN {
+        SHORT_RUN - age
+    } else {
+        (age / 6).clamp(SHORT_RUN, LONGEST)
+    }
 }
 
 /// Whether the new status is worth a write.

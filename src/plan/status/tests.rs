@@ -493,3 +493,10 @@ fn ages_are_short_and_comparable() {
     }
     assert!(age_seconds("6d23h") > age_seconds("23h59m"));
 }
+
+#[test]
+fn a_long_run_is_looked_at_less_often() {
+    let pauses =
+        [0, 4, 10, 60, 180, 360, 3600].map(|age| pause_while_running(SignedDuration::from_secs(age)).as_secs());
+    assert_eq!(pauses, [10, 6, 10, 10, 30, 60, 60]);
+}
