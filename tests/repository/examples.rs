@@ -25,6 +25,11 @@ const OF_THE_API: &[&str] = &[
     "Unreadable",
 ];
 
+/// What is not a manifest: what must be there at single instants, and the list of commitments.
+pub fn is_manifest(file: &Path) -> bool {
+    !file.ends_with("proof/expectations.yaml") && !file.ends_with("examples/commitments.yaml")
+}
+
 #[test]
 fn check_finds_nothing_wrong_with_the_examples() {
     let now = "2026-03-01T09:00:00Z".parse().unwrap();
@@ -39,7 +44,7 @@ fn check_finds_nothing_wrong_with_the_examples() {
     ] {
         let of_folder: Vec<File> = all
             .iter()
-            .filter(|path| path.starts_with(Path::new("examples").join(folder)))
+            .filter(|path| path.starts_with(Path::new("examples").join(folder)) && is_manifest(path))
             .map(|path| (path.display().to_string(), read(path)))
             .collect();
         assert!(!of_folder.is_empty(), "{folder}");
@@ -52,5 +57,5 @@ fn check_finds_nothing_wrong_with_the_examples() {
             .collect();
         assert!(wrong.is_empty(), "{folder}: {wrong:#?}");
     }
-    assert!(judged > 60, "{judged}");
+    assert!(judged > 90, "{judged}");
 }

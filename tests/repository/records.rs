@@ -19,6 +19,7 @@ use super::{files, read};
 fn objects<T: DeserializeOwned>(company: &str, kind: &str) -> Vec<T> {
     files(&format!("examples/{company}"), ".yaml")
         .into_iter()
+        .filter(|file| super::examples::is_manifest(file))
         .flat_map(|file| serde_saphyr::from_multiple::<Value>(&read(file)).unwrap())
         .filter(|document| document["kind"] == kind)
         .map(|document| serde_json::from_value(document).unwrap())

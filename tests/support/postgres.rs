@@ -162,6 +162,18 @@ impl Server {
         Database { server: self, name }
     }
 
+    /// A new database with everything that is in `template`, rights included. Nobody may be connected to that meanwhile.
+    pub async fn copy_of(&self, template: &Database<'_>) -> Database<'_> {
+        let name = unique(template.name());
+        let admin = self.connect(SUPERUSER, "postgres").await;
+        let (copy, original) = (quoted(&name), quoted(template.name()));
+        admin
+            .batch_execute(&format!("CREATE DATABASE {copy} TEMPLATE {original}"))
+            .await
+            .unwrap();
+        Database { server: self, name }
+    }
+
     /// A connection over the socket, where no password is asked for.
     pub async fn connect(&self, user: &str, database: &str) -> Client {
         let (client, connection) = Config::new()
