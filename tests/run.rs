@@ -71,11 +71,11 @@ fn run(database: &Database<'_>, arguments: &[&str]) -> Ran {
         server().socket_directory().display(),
         server().port()
     );
+    let own_url = arguments.contains(&"--url");
     let output = Command::new(env!("CARGO_BIN_EXE_privacy-operator"))
         .arg("run")
         .arg(file.path())
-        .arg("--url")
-        .arg(url)
+        .args(["--url", &url].iter().filter(|_| !own_url))
         .args(arguments)
         .env_remove("PGPASSWORD")
         .output()
@@ -156,6 +156,23 @@ async fn it_disposes_as_of_now_and_of_another_instant_only_on_a_copy() {
     assert_eq!(copy.code, Some(0), "{}", copy.complaint);
     assert!(copy.output.contains("2 disposed of"), "{}", copy.output);
     assert_eq!(ids(&database).await, [2, 4], "no start event, and no ground: they stay");
+}
+
+/// A worker's role may read what its rules need, which does not include keys.
+#[tokio::test]
+async fn without_rows_to_show_the_role_of_a_worker_is_enough() {
+    let database = database().await;
+    let role = database.role("worker", "unused").await;
+    let needed = "outcome, decided_at, hired_until";
+    database
+        .execute(&format!("GRANT SELECT ({needed}) ON applications TO {role}; GRANT DELETE ON applications TO {role}"))
+        .await;
+    let url = ["--url", &database.socket_url(&role), "--as-of", "2026-02-01T00:00:00Z"];
+    let shown = run(&database, &url);
+    assert_eq!(shown.code, Some(1), "{}", shown.output);
+    assert!(shown.output.contains("may not"), "{}", shown.output);
+    let counted = run(&database, &[&url[..], &["--rows", "0"]].concat());
+    assert_eq!(counted.code, Some(0), "{}{}", counted.output, counted.complaint);
 }
 
 #[tokio::test]

@@ -97,26 +97,32 @@ pub async fn explain(
     wanted: &Wanted,
     now: Timestamp,
 ) -> Result<Vec<ExplainedRule>, Problem> {
+    // Nobody asks for keys, and the role of a worker may not read them.
+    if matches!(wanted, Wanted::Due(0)) {
+        return Ok(plan.rules.iter().map(|rule| unexplained(rule, None)).collect());
+    }
     let session = Session::open(&plan.store, access, now, false).await?;
     let clock = Clock::of(plan, as_of.unwrap_or(session.store_time))?;
     let mut explained = Vec::with_capacity(plan.rules.len());
     for rule in &plan.rules {
-        let rows = match wanted {
-            // Nobody asked for keys, and the role of a worker may not read them.
-            Wanted::Due(0) => Ok(Vec::new()),
-            _ => rows(&session.client, plan, rule, &clock, wanted).await,
-        };
-        let (rows, problem) = match rows {
-            Ok(rows) => (rows, None),
-            Err(problem) => (Vec::new(), Some(problem)),
-        };
-        explained.push(ExplainedRule {
-            rule: rule.name.clone(),
-            rows,
-            problem,
+        let rows = rows(&session.client, plan, rule, &clock, wanted).await;
+        explained.push(match rows {
+            Ok(rows) => ExplainedRule {
+                rows,
+                ..unexplained(rule, None)
+            },
+            Err(problem) => unexplained(rule, Some(problem)),
         });
     }
     Ok(explained)
+}
+
+fn unexplained(rule: &PlannedRule, problem: Option<Problem>) -> ExplainedRule {
+    ExplainedRule {
+        rule: rule.name.clone(),
+        rows: Vec::new(),
+        problem,
+    }
 }
 
 async fn rows(

@@ -13,6 +13,7 @@
 
 mod bad_input;
 mod cluster;
+mod examples;
 mod exports;
 mod lifecycle;
 mod operator;

@@ -1,11 +1,13 @@
 //! `proof/expectations.yaml`: what must have happened at which instant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
-use privacy_operator::api::DataRetentionPolicy;
+use kube::Resource;
+use privacy_operator::api::{DataRetentionPolicy, DataSource};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::rows::Rows;
@@ -59,8 +61,16 @@ pub struct Moment {
     pub at: Timestamp,
     pub why: String,
     pub rows: Rows,
-    /// The very instant of a step, not the minute before or after it.
-    pub is_turn: bool,
+}
+
+/// A step, with all rows as they must be around it.
+pub struct Turn {
+    /// Tables in which something happens, and policies with rules on them.
+    pub tables: BTreeSet<String>,
+    pub policies: Vec<String>,
+    pub before: Moment,
+    pub instant: Moment,
+    pub after: Moment,
 }
 
 impl Expectations {
@@ -76,51 +86,82 @@ impl Expectations {
         expectations
     }
 
-    /// The first instant; then of each step a minute before, the instant, a minute after.
-    pub fn moments(&self, original: &Rows) -> Vec<Moment> {
-        let minute = SignedDuration::from_mins(1);
+    /// What must be there at the first instant.
+    pub fn first(&self, original: &Rows) -> Moment {
         let mut rows = original.clone();
         happen(&mut rows, &self.begin.gone, &self.begin.changed);
-        let mut moments = vec![Moment {
+        Moment {
             at: self.begin.at,
             why: "the first instant".to_owned(),
-            rows: rows.clone(),
-            is_turn: true,
-        }];
-        for step in &self.timeline {
-            let before = rows.clone();
-            happen(&mut rows, &step.gone, &step.changed);
-            for (at, said, expected) in [
-                (step.at - minute, "a minute before: ", &before),
-                (step.at, "", &rows),
-                (step.at + minute, "a minute after: ", &rows),
-            ] {
-                moments.push(Moment {
-                    at,
-                    why: format!("{said}{}", step.why),
-                    rows: expected.clone(),
-                    is_turn: said.is_empty(),
-                });
-            }
+            rows,
         }
-        moments
+    }
+
+    /// What must be there around each step.
+    pub fn turns(&self, folder: &Path, original: &Rows) -> Vec<Turn> {
+        let minute = SignedDuration::from_mins(1);
+        let mut rows = self.first(original).rows;
+        let tables_of = self.tables(folder);
+        let turn = |step: &Step| {
+            let moment = |at: Timestamp, said: &str, rows: &Rows| Moment {
+                at,
+                why: format!("{said}{}", step.why.trim()),
+                rows: rows.clone(),
+            };
+            let before = moment(step.at - minute, "a minute before: ", &rows);
+            happen(&mut rows, &step.gone, &step.changed);
+            let tables: BTreeSet<String> = step.gone.keys().chain(step.changed.keys()).cloned().collect();
+            let concerned = |policy: &&String| tables_of[*policy].intersection(&tables).next().is_some();
+            Turn {
+                policies: self.policies.iter().filter(concerned).cloned().collect(),
+                before,
+                instant: moment(step.at, "", &rows),
+                after: moment(step.at + minute, "a minute after: ", &rows),
+                tables,
+            }
+        };
+        self.timeline.iter().map(turn).collect()
+    }
+
+    /// The tables that each policy has rules on.
+    fn tables(&self, folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
+        let sources: Vec<DataSource> = self.objects(folder);
+        let policies: Vec<DataRetentionPolicy> = self.objects(folder);
+        let of_policy = |policy: DataRetentionPolicy| {
+            let name = &policy.spec.data_source_ref.name;
+            let source = sources
+                .iter()
+                .find(|source| source.metadata.name.as_ref() == Some(name));
+            let datasets = &source.unwrap().spec.datasets;
+            let used = datasets
+                .iter()
+                .filter(|dataset| policy.spec.rules.iter().any(|rule| rule.dataset == dataset.name));
+            let tables = used.map(|dataset| dataset.table.trim_start_matches("public.").to_owned());
+            (policy.metadata.name.unwrap(), tables.collect())
+        };
+        policies.into_iter().map(of_policy).collect()
+    }
+
+    fn objects<K: DeserializeOwned + Resource<DynamicType = ()>>(&self, folder: &Path) -> Vec<K> {
+        let documents = self.files.iter().flat_map(|file| {
+            let text = std::fs::read_to_string(folder.join(file)).unwrap();
+            serde_saphyr::from_multiple::<Value>(&text).unwrap()
+        });
+        documents
+            .filter(|document| document["kind"] == K::kind(&()).as_ref())
+            .map(|document| serde_json::from_value(document).unwrap())
+            .collect()
     }
 
     /// `policy/rule` of every rule that does something to due rows.
-    pub fn rules(&self, folder: &Path) -> impl Iterator<Item = String> {
-        let policies = self.files.iter().flat_map(move |file| {
-            let text = std::fs::read_to_string(folder.join(file)).unwrap();
-            let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
-            documents
-                .into_iter()
-                .filter(|document| document["kind"] == "DataRetentionPolicy")
-                .map(|document| serde_json::from_value::<DataRetentionPolicy>(document).unwrap())
-        });
-        policies.flat_map(|policy| {
+    pub fn rules(&self, folder: &Path) -> BTreeSet<String> {
+        let policies: Vec<DataRetentionPolicy> = self.objects(folder);
+        let of_policy = |policy: DataRetentionPolicy| {
             let name = policy.metadata.name.unwrap();
             let rules = policy.spec.rules.into_iter().filter(|rule| rule.then.is_some());
             rules.map(move |rule| format!("{name}/{}", rule.name))
-        })
+        };
+        policies.into_iter().flat_map(of_policy).collect()
     }
 }
 

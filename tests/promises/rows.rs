@@ -1,6 +1,6 @@
 //! Every row of every table, and how it differs from what must be there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -31,6 +31,15 @@ impl Rows {
         rows
     }
 
+    /// Table and key of each.
+    pub fn keys(&self) -> BTreeSet<(String, i64)> {
+        let of_table = |(table, rows): (&String, &BTreeMap<i64, Value>)| {
+            let table = table.clone();
+            rows.keys().map(move |key| (table.clone(), *key)).collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(of_table).collect()
+    }
+
     /// A row that must be there to be spoken of.
     pub fn row(&mut self, table: &str, key: i64) -> &mut Value {
         let rows = self.0.get_mut(table).unwrap_or_else(|| panic!("no table {table}"));
@@ -38,10 +47,11 @@ impl Rows {
             .unwrap_or_else(|| panic!("{table} {key} is not there, or has gone before"))
     }
 
-    /// What differs in what was found, a line each.
-    pub fn differences(&self, found: &Self) -> Vec<String> {
+    /// What differs in what was found, a line each; only in these tables where some are named.
+    pub fn differences(&self, found: &Self, only: Option<&BTreeSet<String>>) -> Vec<String> {
         let mut differences = Vec::new();
-        for (table, expected) in &self.0 {
+        let counts = |table: &String| only.is_none_or(|tables| tables.contains(table));
+        for (table, expected) in self.0.iter().filter(|(table, _)| counts(table)) {
             let found = &found.0[table];
             for key in found.keys().filter(|key| !expected.contains_key(key)) {
                 differences.push(format!("{table} {key} is still there"));

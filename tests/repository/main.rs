@@ -9,6 +9,7 @@
 )]
 
 mod architecture;
+mod commitments;
 mod documents;
 mod examples;
 mod generated;
