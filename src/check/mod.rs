@@ -5,16 +5,16 @@ mod rules;
 mod schema;
 
 use jiff::Timestamp;
-use kube::ResourceExt as _;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::api::findings::{Finding, Severity};
 use crate::api::status::Sentence;
-use crate::api::{DataRetentionPolicy, DataSource, GROUP, ProcessingActivity, VERSION};
+use crate::api::{DataRetentionPolicy, DataSource, GROUP, VERSION};
 use crate::grants::Manifests;
 use crate::grants::manifests::Located;
 use crate::plan::by_hand::planned;
+use crate::plan::records::neighbours::Neighbours;
 use crate::plan::records::notice::of_notice;
 use crate::plan::records::stores::of_source;
 use crate::plan::records::{Inputs, findings};
@@ -244,31 +244,13 @@ fn in_words(policy: &Located<DataRetentionPolicy>, sources: &[&DataSource]) -> V
 }
 
 fn records(manifests: &Manifests, now: Timestamp, outcome: &mut Outcome) {
-    let activities: Vec<&ProcessingActivity> = manifests.activities.iter().map(|found| &found.object).collect();
-    let sources: Vec<&DataSource> = manifests.sources.iter().map(|found| &found.object).collect();
-    let policies: Vec<&DataRetentionPolicy> = manifests.policies.iter().map(|found| &found.object).collect();
     for notice in &manifests.notices {
         for finding in of_notice(&notice.object) {
             outcome.add(&place(notice), finding);
         }
     }
     for activity in &manifests.activities {
-        let own = |namespace: Option<String>| namespace == activity.object.namespace();
-        let in_namespace: Vec<&ProcessingActivity> = activities
-            .iter()
-            .filter(|other| own(other.namespace()))
-            .copied()
-            .collect();
-        let own_sources: Vec<&DataSource> = sources
-            .iter()
-            .filter(|source| own(source.namespace()))
-            .copied()
-            .collect();
-        let own_policies: Vec<&DataRetentionPolicy> = policies
-            .iter()
-            .filter(|policy| own(policy.namespace()))
-            .copied()
-            .collect();
+        let beside = neighbours(manifests, &activity.object);
         let notice = manifests
             .notices
             .iter()
@@ -276,9 +258,9 @@ fn records(manifests: &Manifests, now: Timestamp, outcome: &mut Outcome) {
         let inputs = Inputs {
             activity: &activity.object,
             notice: notice.map(|notice| &notice.object),
-            activities: &in_namespace,
-            sources: &own_sources,
-            policies: &own_policies,
+            activities: &beside.activities,
+            sources: &beside.sources,
+            policies: &beside.policies,
             encryption: None,
             readers: &[],
             now,
@@ -287,12 +269,24 @@ fn records(manifests: &Manifests, now: Timestamp, outcome: &mut Outcome) {
             outcome.add(&place(activity), finding);
         }
     }
-    // Without any activity nobody keeps a record here.
-    for source in manifests.sources.iter().filter(|_| !activities.is_empty()) {
-        for finding in of_source(&source.object, &activities) {
-            outcome.add(&place(source), finding);
+    for source in &manifests.sources {
+        let activities = neighbours(manifests, &source.object).activities;
+        // Without any activity nobody keeps a record here.
+        if !activities.is_empty() {
+            for finding in of_source(&source.object, &activities) {
+                outcome.add(&place(source), finding);
+            }
         }
     }
+}
+
+fn neighbours<'a>(manifests: &'a Manifests, object: &impl kube::ResourceExt) -> Neighbours<'a> {
+    Neighbours::of(
+        object,
+        manifests.activities.iter().map(|found| &found.object),
+        manifests.sources.iter().map(|found| &found.object),
+        manifests.policies.iter().map(|found| &found.object),
+    )
 }
 
 fn place<T>(located: &Located<T>) -> String {

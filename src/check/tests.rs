@@ -154,6 +154,35 @@ spec:
     );
 }
 
+const ACTIVITY: &str = "
+apiVersion: privacy-operator.dev/v1alpha1
+kind: ProcessingActivity
+metadata: {name: NAME, namespace: SPACE}
+spec:
+  noticeRef: {name: notice}
+  title: Logs
+  role: Controller
+  purposes: [{key: essential.service.security, description: Security}]
+  dataSubjects: [visitor]
+  dataCategories: [{key: user.device.ip_address}]
+";
+
+#[test]
+fn an_activity_of_another_namespace_is_none_that_a_dataset_can_serve() {
+    let source = SOURCE
+        .replace("metadata: {name: db}", "metadata: {name: db, namespace: shop}")
+        .replace(
+            "table: public.access_log",
+            "table: public.access_log, activities: [logs]",
+        );
+    let activity = |name: &str, namespace: &str| ACTIVITY.replace("NAME", name).replace("SPACE", namespace);
+    for (namespace, expected) in [("shop", 0), ("elsewhere", 1)] {
+        let outcome = checked(&[&source, &activity("orders", "shop"), &activity("logs", namespace)]);
+        let unknown = found(&outcome).into_iter().filter(|found| found.0 == "UnknownActivity");
+        assert_eq!(unknown.count(), expected, "{namespace}: {outcome:#?}");
+    }
+}
+
 #[test]
 fn text_that_is_no_yaml_and_kinds_that_nobody_knows_are_named() {
     assert_eq!(found(&checked(&["{"]))[0].0, "Unreadable");

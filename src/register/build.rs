@@ -11,6 +11,7 @@ use super::words;
 use super::{Entry, Language, Line, Part, Register, Section};
 use crate::api::common::Party;
 use crate::api::{DataRetentionPolicy, DataSource, PrivacyNotice, ProcessingActivity};
+use crate::plan::records::neighbours::Neighbours;
 use crate::plan::records::notice::of_notice;
 use crate::plan::records::stores::of_source;
 use crate::plan::records::{Inputs, countries, findings, measures, retention};
@@ -127,29 +128,13 @@ fn entry(
     language: Language,
     now: Timestamp,
 ) -> Entry {
-    let namespace = activity.namespace();
-    let own = |other: Option<String>| other == namespace;
-    let activities: Vec<&ProcessingActivity> = objects
-        .activities
-        .iter()
-        .filter(|other| own(other.namespace()))
-        .collect();
-    let sources: Vec<&DataSource> = objects
-        .sources
-        .iter()
-        .filter(|source| own(source.namespace()))
-        .collect();
-    let policies: Vec<&DataRetentionPolicy> = objects
-        .policies
-        .iter()
-        .filter(|policy| own(policy.namespace()))
-        .collect();
+    let beside = neighbours(objects, activity);
     let inputs = Inputs {
         activity,
         notice,
-        activities: &activities,
-        sources: &sources,
-        policies: &policies,
+        activities: &beside.activities,
+        sources: &beside.sources,
+        policies: &beside.policies,
         encryption: None,
         readers: &[],
         now,
@@ -166,8 +151,8 @@ fn entry(
     let material = Material {
         spec: &activity.spec,
         name: activity.name_any(),
-        sources: &sources,
-        policies: &policies,
+        sources: &beside.sources,
+        policies: &beside.policies,
         retention: &retention,
         measures: &measures,
         findings: &findings(&inputs),
@@ -175,11 +160,15 @@ fn entry(
     };
     Entry {
         number,
-        namespace: namespace.clone().unwrap_or_default(),
+        namespace: activity.namespace().unwrap_or_default(),
         name: activity.name_any(),
         title: activity.spec.title.clone(),
         sections: material.sections(),
     }
+}
+
+fn neighbours<'a>(objects: &'a Objects, object: &impl kube::ResourceExt) -> Neighbours<'a> {
+    Neighbours::of(object, &objects.activities, &objects.sources, &objects.policies)
 }
 
 /// What is found about stores: datasets that serve no activity.
@@ -188,12 +177,7 @@ fn stores(objects: &Objects) -> Vec<Line> {
         .sources
         .iter()
         .flat_map(|source| {
-            let activities: Vec<&ProcessingActivity> = objects
-                .activities
-                .iter()
-                .filter(|activity| activity.namespace() == source.namespace())
-                .collect();
-            let mut found = of_source(source, &activities);
+            let mut found = of_source(source, &neighbours(objects, source).activities);
             for finding in &mut found {
                 finding.field = format!("DataSource {}: {}", source.name_any(), finding.field);
             }

@@ -5,6 +5,7 @@ pub mod article30;
 pub mod countries;
 pub mod found;
 pub mod measures;
+pub mod neighbours;
 pub mod notice;
 pub mod recipients;
 pub mod retention;
