@@ -163,7 +163,7 @@ async fn it_disposes_as_of_now_and_of_another_instant_only_on_a_copy() {
 async fn without_rows_to_show_the_role_of_a_worker_is_enough() {
     let database = database().await;
     let role = database.role("worker", "unused").await;
-    let needed = "outcome, decided_at, hired_until";
+    let needed = "ctid, outcome, decided_at, hired_until";
     database
         .execute(&format!(
             "GRANT SELECT ({needed}) ON applications TO {role}; GRANT DELETE ON applications TO {role}"
