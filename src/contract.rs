@@ -147,6 +147,9 @@ pub struct PlannedRule {
     /// What keeps a row; empty means due on sight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grounds: Vec<PlannedGround>,
+    /// How many newest rows stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_newest: Option<PlannedNewest>,
     /// What happens to a due row.
     pub action: Action,
 }
@@ -158,6 +161,21 @@ impl PlannedRule {
     pub fn is_of_another_policy(&self) -> bool {
         self.name.contains('/')
     }
+}
+
+/// The newest rows of each group, which stay.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlannedNewest {
+    /// How many.
+    pub count: i64,
+    /// Columns whose values a group shares; empty: the whole table is one.
+    pub per: Vec<String>,
+    /// Column with the time.
+    pub order_by: String,
+    /// The declared key of the table, which decides between equal times. Empty: its primary key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<String>,
 }
 
 /// Another table, and how its rows are tied to the row being judged.

@@ -245,6 +245,8 @@ reasons! {
     NotComparable, true, "use text, boolean, integer, numeric, uuid or enum columns with In and NotIn, and time columns of one type with the time operators";
     /// `relation.column` through a relation whose columns are not unique in the other table.
     RelationNotUnique, true, "more than one row may be meant: use exists or notExists, or put a unique index on those columns of the other table";
+    /// `keepNewest` on a table of which no key is known that tells its rows apart.
+    KeyRequired, true, "equal times are put in order by the key: declare key of the dataset in the DataSource, unique and NOT NULL in the table, or give the table a primary key";
     /// A value does not fit the column's type.
     InvalidValue, true, "correct the value; it must be readable as the type of the column";
     /// Nullify on a NOT NULL column.

@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::disposal::{Mask, MaskStrategy, Set, Then};
 use super::status::DataRetentionPolicyStatus;
 
 /// Rules that say how long the rows of a store's datasets are kept, and what happens to them then.
@@ -207,8 +208,9 @@ pub struct Approve {
 /// What keeps a row, and what happens when nothing keeps it any more.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[x_kube(
-    validation = Rule::new("has(self.always) != has(self.keepWhile)").message("set exactly one of keepWhile (what keeps a row) and always (due on sight)"),
+    validation = Rule::new("has(self.always) != (has(self.keepWhile) || has(self.keepNewest))").message("set either what keeps a row (keepWhile, keepNewest or both) or always (due on sight)"),
     validation = Rule::new("!has(self.always) || has(self.then) && !has(self.then.delete)").message("always goes only with then.mask or then.set: nothing is deleted on sight"),
+    validation = Rule::new("has(self.then) || !has(self.keepNewest)").message("keepNewest protects within its own rule only, so it needs then"),
     validation = Rule::new("has(self.then) || has(self.keepWhile) && self.keepWhile.all(g, has(g.bound) && g.bound == 'Minimum' || !has(g.__for__) && !has(g.until))").message("then may be absent only where every ground has bound Minimum (the rule protects) or never ends")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -244,6 +246,11 @@ pub struct RetentionRule {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub keep_while: Vec<Ground>,
 
+    /// The newest rows stay, whatever their age. Beside `keepWhile` a row goes when its grounds have ended and it is not
+    /// among the newest either. It protects within this rule only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_newest: Option<KeepNewest>,
+
     /// Nothing keeps the row from this rule: it is due on sight. Only with `mask` or `set`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub always: Option<Empty>,
@@ -251,6 +258,25 @@ pub struct RetentionRule {
     /// What happens to a due row. Absent where the rule only protects rows from other rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub then: Option<Then>,
+}
+
+/// So many newest rows that stay. They are counted among the rows that the rule is about and that no other rule of the
+/// policy is about to delete.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeepNewest {
+    /// How many rows stay.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub count: i64,
+
+    /// Columns whose values a group of rows shares: so many rows stay for each of them, for example `[user_id]`. `[]`:
+    /// so many rows of the whole table. A row in which one of them is NULL stays, and is never counted.
+    #[schemars(length(max = 8), inner(length(min = 1, max = 63)))]
+    pub per: Vec<String>,
+
+    /// Column with the time by which rows are new or old. Of equal times the key decides; NULL is the oldest.
+    #[schemars(length(min = 1, max = 63))]
+    pub order_by: String,
 }
 
 /// An empty object: its presence says it all.
@@ -477,71 +503,4 @@ pub enum Operator {
     After,
     /// At the same time or earlier.
     NotAfter,
-}
-
-/// What happens to a due row.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[x_kube(validation = Rule::new("[has(self.delete), has(self.mask), has(self.set)].filter(x, x).size() == 1").message("then takes exactly one of delete, mask and set"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Then {
-    /// The row is deleted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delete: Option<Empty>,
-
-    /// Columns lose what identifies a person.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(min = 1, max = 16))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["column".into()]))]
-    pub mask: Vec<Mask>,
-
-    /// Columns get a fixed value: a restriction, a soft delete.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(min = 1, max = 16))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["column".into()]))]
-    pub set: Vec<Set>,
-}
-
-/// How a column loses what identifies a person. A masked value is recognised and not written again.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[x_kube(validation = Rule::new("self.strategy == 'TruncateIp' || !has(self.ipv4Prefix) && !has(self.ipv6Prefix)").message("ipv4Prefix and ipv6Prefix go only with strategy TruncateIp"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Mask {
-    /// Column name.
-    #[schemars(length(min = 1, max = 63))]
-    pub column: String,
-
-    /// `Nullify` sets NULL. `TruncateIp` keeps the network part of an address and zeroes the rest.
-    pub strategy: MaskStrategy,
-
-    /// Bits of an IPv4 address that stay, 24 unless said. IPv4-mapped IPv6 addresses count as IPv4.
-    #[serde(default, rename = "ipv4Prefix", skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 32))]
-    pub ipv4_prefix: Option<i32>,
-
-    /// Bits of an IPv6 address that stay, 48 unless said.
-    #[serde(default, rename = "ipv6Prefix", skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 128))]
-    pub ipv6_prefix: Option<i32>,
-}
-
-/// A way to mask a column.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
-pub enum MaskStrategy {
-    /// Set NULL.
-    Nullify,
-    /// Zero the host part of an IP address in an `inet`, `cidr` or text column. Text that is not an address stays.
-    TruncateIp,
-}
-
-/// A fixed value for a column.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Set {
-    /// Column name.
-    #[schemars(length(min = 1, max = 63))]
-    pub column: String,
-
-    /// The value, written as text. `now` in a time column is the time of the run, written only where the column is NULL.
-    #[schemars(length(max = 253))]
-    pub value: String,
 }

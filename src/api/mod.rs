@@ -13,6 +13,7 @@ pub mod cluster_encryption;
 pub mod common;
 pub mod data_retention_policy;
 pub mod data_source;
+pub mod disposal;
 pub mod export_request;
 pub mod export_status;
 pub mod findings;

@@ -125,8 +125,11 @@ pub struct TableNeeds {
     pub delete: bool,
     /// Whether rows are told apart by their place, as in a sweep and in an export; a survey looks at columns only.
     pub by_place: bool,
-    /// A column whose right to update lets rows be locked: rows of other tables decide about rows of this one.
+    /// A column whose right to update lets rows be locked: other rows, of this table or of others, decide about rows of
+    /// this one.
     pub lock: Option<Identifier>,
+    /// Whether the columns of the primary key are read, which only the catalogue knows.
+    pub primary_key: bool,
     /// The rules that need it, as `policy/rule`.
     pub rules: Vec<String>,
 }
@@ -299,6 +302,10 @@ fn add_rule(
     let table = needs.tables.entry(own).or_default();
     if let Some(column) = leads_elsewhere(rule, dataset, source) {
         table.lock.get_or_insert(identifier(policy, path, &column)?);
+    }
+    if let Some(newest) = &rule.keep_newest {
+        table.lock.get_or_insert(identifier(policy, path, &newest.order_by)?);
+        table.primary_key |= dataset.key.is_empty();
     }
     let Some(then) = &rule.then else { return Ok(()) };
     table.delete |= then.delete.is_some();

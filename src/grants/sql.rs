@@ -62,6 +62,7 @@ pub fn block(needs: &SourceNeeds<'_>, role: &Identifier) -> String {
     }
     foreign_keys(&mut text, needs, role);
     exported_keys(&mut text, needs, role);
+    ranked_keys(&mut text, needs, role);
     if needs.policies.is_empty() {
         text.push_str("COMMIT;\n");
         return text;
@@ -181,7 +182,7 @@ fn grant_table(text: &mut String, table: &TableName, needs: &TableNeeds, role: &
     if needs.delete && needs.lock.as_ref().is_some_and(|lock| needs.update.iter().eq([lock])) {
         comment(
             text,
-            "Rows of other tables decide about these: each row is locked before it is judged, and PostgreSQL asks for a right",
+            "Other rows decide about these: each row is locked before it is judged, and PostgreSQL asks for a right",
         );
         comment(text, "to update some column for that. Nothing is written into it.");
     }
@@ -265,8 +266,28 @@ fn exported_keys(text: &mut String, needs: &SourceNeeds<'_>, role: &Identifier) 
     );
     comment(text, "again when a primary key changes.");
     let rows: Vec<String> = needs.exported.iter().map(exported_row).collect();
+    grant_keys(text, &rows, role);
+}
+
+/// Rows of equal times are put in order by the primary key, where the dataset declares no key.
+fn ranked_keys(text: &mut String, needs: &SourceNeeds<'_>, role: &Identifier) {
+    let ranked = needs.tables.iter().filter(|(_, needs)| needs.primary_key);
+    let rows: Vec<String> = ranked
+        .map(|(table, _)| format!("({}::regclass, true, ARRAY[]::text[])", literal(&table.quoted())))
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    comment(
+        text,
+        "Where the newest rows stay, the primary key decides between rows of one time. Run this again when it changes.",
+    );
+    grant_keys(text, &rows, role);
+}
+
+fn grant_keys(text: &mut String, rows: &[String], role: &Identifier) {
     let declare = format!("DECLARE\n  grantee CONSTANT text := {};", literal(role.as_str()));
-    let body = EXPORTED_KEYS.replace("EXPORTED", &rows.join(",\n        "));
+    let body = KEYS.replace("TABLES", &rows.join(",\n        "));
     execute(text, &format!("{declare}\n{body}"));
 }
 
@@ -281,21 +302,21 @@ fn exported_row(exported: &Exported) -> String {
     )
 }
 
-const EXPORTED_KEYS: &str = "  \
+const KEYS: &str = "  \
   part record;
 BEGIN
   FOR part IN
-    WITH exported (relation, by_primary_key, secrets) AS (
+    WITH wanted (relation, by_primary_key, secrets) AS (
       VALUES
-        EXPORTED
+        TABLES
     ),
     needed AS (
       SELECT relation, a.attname::text AS name
-        FROM exported
+        FROM wanted
         JOIN pg_index x ON x.indrelid = relation AND x.indisprimary
         JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = ANY (x.indkey::int2[])
        WHERE by_primary_key AND a.attname::text <> ALL (secrets)
-      UNION SELECT relation, 'tableoid' FROM exported JOIN pg_class c ON c.oid = relation WHERE c.relkind = 'p'
+      UNION SELECT relation, 'tableoid' FROM wanted JOIN pg_class c ON c.oid = relation WHERE c.relkind = 'p'
     )
     SELECT relation, string_agg(quote_ident(name), ', ') AS columns FROM needed GROUP BY relation
   LOOP

@@ -126,6 +126,7 @@ pub fn read_by(rule: &RetentionRule, source: &DataSource) -> Vec<Use> {
             add(other, theirs, false);
         }
     }
+    uses.extend(read_by_newest(rule, own));
     for ground in &rule.keep_while {
         for (part, rows) in related_rows(ground) {
             uses.extend(read_by_related(
@@ -137,6 +138,39 @@ pub fn read_by(rule: &RetentionRule, source: &DataSource) -> Vec<Use> {
         }
     }
     uses
+}
+
+/// The columns of `keepNewest`, each with its field.
+pub fn newest_columns(rule: &RetentionRule) -> impl Iterator<Item = (&str, String)> {
+    rule.keep_newest.iter().flat_map(|newest| {
+        let per = newest.per.iter().enumerate();
+        let per = per.map(|(index, column)| (column.as_str(), format!("keepNewest.per[{index}]")));
+        per.chain(std::iter::once((
+            newest.order_by.as_str(),
+            "keepNewest.orderBy".to_owned(),
+        )))
+    })
+}
+
+fn read_by_newest(rule: &RetentionRule, own: &Dataset) -> Vec<Use> {
+    let Some(table) = rule
+        .keep_newest
+        .as_ref()
+        .and_then(|_| TableName::parse(&own.table).ok())
+    else {
+        return Vec::new();
+    };
+    let key = own.key.iter().map(|column| (column.as_str(), "keepNewest".to_owned()));
+    newest_columns(rule)
+        .chain(key)
+        .map(|(column, field)| Use {
+            table: table.clone(),
+            column: column.to_owned(),
+            field,
+            in_rows: false,
+            may_be_missing: false,
+        })
+        .collect()
 }
 
 fn read_by_related(rows: &RelatedRows, path: &str, own: &Dataset, source: &DataSource) -> Vec<Use> {

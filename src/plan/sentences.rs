@@ -3,7 +3,8 @@
 use super::columns::related_rows;
 use super::join_words;
 use crate::api::data_retention_policy::{
-    Bound, Condition, Ground, MaskStrategy, OnMissingRelated, Operator, RelatedRows, RetentionRule, StartsAt, Then,
+    Bound, Condition, Ground, KeepNewest, MaskStrategy, OnMissingRelated, Operator, RelatedRows, RetentionRule,
+    StartsAt, Then,
 };
 use crate::api::status::Sentence;
 use crate::domain::period::Period;
@@ -59,9 +60,11 @@ fn in_language(rule: &RetentionRule, table: &str, language: Language) -> String 
         .keep_while
         .iter()
         .map(|ground| self::ground(ground, language))
+        .chain(rule.keep_newest.iter().map(|newest| self::newest(newest, language)))
         .collect();
     let many = grounds.len() > 1;
     let reasons = match (many, language) {
+        (false, _) if rule.keep_newest.is_some() => format!("{},", grounds.concat()),
         (false, _) => grounds.concat(),
         (true, Language::English) => format!("as long as any of these holds: {};", grounds.join("; ")),
         (true, Language::German) => format!("solange eines davon gilt: {};", grounds.join("; ")),
@@ -75,7 +78,7 @@ fn in_language(rule: &RetentionRule, table: &str, language: Language) -> String 
         );
         return format!("{}; {protected}.", kept.trim_end_matches(';'));
     }
-    if rule.keep_while.iter().all(never_ends) {
+    if !rule.keep_while.is_empty() && rule.keep_while.iter().all(never_ends) {
         return format!(
             "{kept}; {}.",
             language.pick(
@@ -86,6 +89,22 @@ fn in_language(rule: &RetentionRule, table: &str, language: Language) -> String 
     }
     let then = language.pick("and is then", "und wird dann");
     format!("{kept} {then} {}.", action(rule.then.as_ref(), language))
+}
+
+fn newest(newest: &KeepNewest, language: Language) -> String {
+    let per: Vec<String> = newest.per.iter().map(|column| format!("`{column}`")).collect();
+    let per = join_words(&per, language.pick("and", "und"));
+    let (count, order_by) = (newest.count, &newest.order_by);
+    match (newest.per.is_empty(), language) {
+        (true, Language::English) => format!("while it is among the newest {count} by `{order_by}`"),
+        (true, Language::German) => format!("solange sie nach `{order_by}` zu den neuesten {count} gehört"),
+        (false, Language::English) => {
+            format!("while it is among the newest {count} by `{order_by}` with the same {per}, or {per} has no value")
+        }
+        (false, Language::German) => format!(
+            "solange sie nach `{order_by}` zu den neuesten {count} mit gleichem Wert in {per} gehört oder {per} keinen Wert hat"
+        ),
+    }
 }
 
 /// Without an end and without a condition that could cease to hold.
@@ -382,6 +401,8 @@ mod tests {
                  {name: letters, exists: {dataset: letters, relation: reader, when: [{column: withdrawn_at, operator: DoesNotExist}]}},
                  {name: contract, from: contract.ended_at, for: P90D, onMissingRelated: Ended},
                  {name: consent, notExists: {dataset: refusals, same: user}}], then: {delete: {}}}",
+            "{name: h, dataset: d, keepNewest: {count: 1000, per: [user_id], orderBy: at}, then: {delete: {}}}",
+            "{name: i, dataset: d, keepWhile: [{name: age, from: at, for: P1Y}], keepNewest: {count: 5, per: [], orderBy: at}, then: {delete: {}}}",
             "{name: f, dataset: d, keepWhile: [{name: x, when: [{column: until_at, operator: After, values: [now]}]}], then: {delete: {}}}",
         ];
         let sentences: Vec<Sentence> = rules.iter().map(|text| sentence(&rule(text), "public.d")).collect();

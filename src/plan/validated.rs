@@ -89,6 +89,8 @@ pub struct ValidatedRule {
     pub spec: RetentionRule,
     /// The table.
     pub table: TableName,
+    /// Its declared key.
+    pub key: Vec<String>,
     /// Zones of `timestamp` and `date` columns.
     pub column_time_zones: BTreeMap<String, String>,
     /// The other rows that it looks at.

@@ -8,7 +8,7 @@ use super::validate::approval_date;
 use super::validated::{Approval, Invalid, RulesIdentity, Validated, ValidatedRule};
 use crate::api::DataRetentionPolicy;
 use crate::api::data_retention_policy::{Bound, Ground};
-use crate::contract::{Action, Approved, PlannedGround, PlannedLimits, PlannedRule, VERSION, WorkPlan};
+use crate::contract::{Action, Approved, PlannedGround, PlannedLimits, PlannedNewest, PlannedRule, VERSION, WorkPlan};
 use crate::domain::hash;
 
 /// Largest work plan, in bytes. A `ConfigMap` takes 1 MiB, its metadata included.
@@ -187,6 +187,7 @@ fn protecting(rule: PlannedRule) -> Option<PlannedRule> {
     (!grounds.is_empty()).then_some(PlannedRule {
         action: Action::Protect,
         grounds,
+        keep_newest: None,
         ..rule
     })
 }
@@ -226,6 +227,12 @@ fn planned_rule(rule: &ValidatedRule) -> PlannedRule {
             .iter()
             .map(|ground| planned_ground(ground, &rule.related))
             .collect(),
+        keep_newest: spec.keep_newest.as_ref().map(|newest| PlannedNewest {
+            count: newest.count,
+            per: newest.per.clone(),
+            order_by: newest.order_by.clone(),
+            key: rule.key.clone(),
+        }),
         action,
     }
 }

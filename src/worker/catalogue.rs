@@ -31,6 +31,8 @@ pub struct Table {
     pub on_update: Vec<String>,
     /// Foreign keys of other tables that point at this one and do not cascade.
     pub references: Vec<Reference>,
+    /// Columns of the primary key, in its order.
+    pub key: Vec<String>,
     /// Lists of columns of which no two rows hold the same values.
     pub unique: Vec<Vec<String>>,
     /// It has partitions, each with tuple identifiers of its own.
@@ -190,6 +192,11 @@ SELECT array_agg(a.attname::text)
  WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
  GROUP BY i.indexrelid HAVING bool_and(a.attname IS NOT NULL)";
 
+const PRIMARY_KEY_SQL: &str = "SELECT a.attname::text FROM pg_index i
+  CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, position)
+  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+ WHERE i.indrelid = $1::int8::oid AND i.indisprimary AND k.position <= i.indnkeyatts ORDER BY k.position";
+
 /// Looks a table up and refuses what cannot be swept exactly. `field` names the rule's dataset in the spec.
 pub async fn table(client: &Client, name: &TableName, field: &str) -> Result<Table, Problem> {
     let (table, may_place) = look_up(client, name, field).await?;
@@ -224,6 +231,7 @@ async fn look_up(client: &Client, name: &TableName, field: &str) -> Result<(Tabl
         on_delete: Vec::new(),
         on_update: Vec::new(),
         references: references(client, oid).await.map_err(stripped)?,
+        key: primary_key(client, oid).await.map_err(stripped)?,
         unique: unique(client, oid).await.map_err(stripped)?,
         partitioned: row.get::<_, &str>(1) == "p",
         may_tell_partitions: row.get(FACTS + 2),
@@ -243,6 +251,11 @@ async fn look_up(client: &Client, name: &TableName, field: &str) -> Result<(Tabl
         }
     }
     Ok((table, row.get(PLACE)))
+}
+
+async fn primary_key(client: &Client, oid: i64) -> Result<Vec<String>, tokio_postgres::Error> {
+    let rows = client.query_typed(PRIMARY_KEY_SQL, &[(&oid, Type::INT8)]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 async fn unique(client: &Client, oid: i64) -> Result<Vec<Vec<String>>, tokio_postgres::Error> {

@@ -27,7 +27,7 @@ impl Judge<'_> {
         if self.rule.action == Action::Delete {
             self.check_delete()?;
         }
-        if self.looks_elsewhere() {
+        if self.looks_elsewhere() || self.rule.keep_newest.is_some() {
             self.check_locks()?;
         }
         super::disposal::statement(self).map(|_| ())
@@ -36,8 +36,11 @@ impl Judge<'_> {
     /// Rows that are judged by rows of other tables are locked before they are judged.
     fn check_locks(&self) -> Result<(), Problem> {
         let what = if !self.table.may_lock {
-            let column = self.elsewhere().find_map(|relation| relation.columns.first());
-            let column = column.map_or_else(String::new, |(ours, _)| quoted(ours));
+            let newest = self.rule.keep_newest.as_ref().map(|newest| &newest.order_by);
+            let tied = self.elsewhere().find_map(|relation| relation.columns.first());
+            let column = newest
+                .or(tied.map(|(ours, _)| ours))
+                .map_or_else(String::new, |column| quoted(column));
             format!(
                 "rows are locked before they are judged by other rows; GRANT UPDATE ({column}) ON {}",
                 self.table.name.quoted()

@@ -3,7 +3,6 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use super::catalogue;
@@ -53,6 +52,9 @@ pub struct ExplainedRow {
     pub protected_by: Vec<String>,
     /// A row of another table points at it.
     pub pointed_at: bool,
+    /// It is among the newest rows that stay, or in no group of them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub among_newest: bool,
 }
 
 /// A column with its value, as the server prints it in UTC.
@@ -139,29 +141,18 @@ async fn rows(
     let related = related::tables(client, plan.rules.iter().chain(&plan.protections)).await?;
     let judge = Judge::new(plan, rule, &table, &related, clock);
     let stripped = |error: tokio_postgres::Error| StoreError::of(&error).problem(&field);
-    let key = primary_key(client, table.oid).await.map_err(stripped)?;
+    // A table without a key: the tuple's place.
+    let key = if table.key.is_empty() {
+        vec!["ctid".to_owned()]
+    } else {
+        table.key.clone()
+    };
     let sql = statement(&judge, &key, wanted)?;
     let found = client.query_typed(&sql.text, &sql.values()).await.map_err(stripped)?;
     Ok(found.iter().map(|row| explained(&judge, &key, row)).collect())
 }
 
-const PRIMARY_KEY_SQL: &str = "SELECT a.attname::text FROM pg_index i
-  CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, position)
-  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
- WHERE i.indrelid = $1::int8::oid AND i.indisprimary ORDER BY k.position";
-
-/// Columns of the primary key; the tuple's place where there is none.
-async fn primary_key(client: &Client, oid: i64) -> Result<Vec<String>, tokio_postgres::Error> {
-    let rows = client.query_typed(PRIMARY_KEY_SQL, &[(&oid, Type::INT8)]).await?;
-    let columns: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    Ok(if columns.is_empty() {
-        vec!["ctid".to_owned()]
-    } else {
-        columns
-    })
-}
-
-/// Key, covered, due, pointed at; then for each ground whether it applies, whether it has ended, and its dates; then for
+/// Key, covered, due, due but for rows that point at it, among the newest; then for each ground whether it applies, whether it has ended, and its dates; then for
 /// each ground of other rules whether it protects.
 fn statement(judge: &Judge<'_>, key: &[String], wanted: &Wanted) -> Result<Sql, Problem> {
     let mut sql = Sql::new("SELECT ");
@@ -173,7 +164,11 @@ fn statement(judge: &Judge<'_>, key: &[String], wanted: &Wanted) -> Result<Sql, 
     judge.due(&mut sql, Horizon::Due)?;
     sql.push(", (");
     judge.due_but_for_references(&mut sql, Horizon::Due)?;
-    sql.push(")");
+    sql.push("), NOT ");
+    match judge.newest()? {
+        None => sql.push("true"),
+        Some(newest) => newest.is_beyond(&mut sql)?,
+    }
     for ground in &judge.rule.grounds {
         sql.push(", ");
         judge.may_apply(&mut sql, judge.rule, ground)?;
@@ -225,8 +220,8 @@ fn explained(judge: &Judge<'_>, key: &[String], row: &Row) -> ExplainedRow {
             value: row.get(next()),
         })
         .collect();
-    let (covered, due, due_but_for_references): (bool, bool, bool) =
-        (row.get(next()), row.get(next()), row.get(next()));
+    let mut flag = || row.get::<_, bool>(next());
+    let (covered, due, due_but_for_references, among_newest) = (flag(), flag(), flag(), flag());
     let grounds = judge
         .rule
         .grounds
@@ -261,5 +256,6 @@ fn explained(judge: &Judge<'_>, key: &[String], row: &Row) -> ExplainedRow {
         grounds,
         protected_by,
         pointed_at: due_but_for_references && !due,
+        among_newest: covered && among_newest,
     }
 }

@@ -64,21 +64,6 @@ pub struct Judge<'a> {
     pub clock: &'a Clock,
 }
 
-/// A column on an index, and the last value that can be due: the sweep runs forward along it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Anchor {
-    /// Column name.
-    pub column: String,
-    /// No due row is beyond this value.
-    pub last: String,
-    /// Order of the heap along the index, from -1 to 1.
-    pub correlation: Option<f64>,
-    /// The ground is the rule's only one: NULLs and oddities can be counted along the index as well.
-    pub alone: bool,
-    /// Values so many rows apart, found while the due rows were counted: see [`super::marks`].
-    pub marks: Vec<String>,
-}
-
 impl<'a> Judge<'a> {
     /// The judge of a rule of a plan.
     #[must_use]
@@ -117,6 +102,11 @@ impl Judge<'_> {
     /// Due (or overdue), protected by no other rule, pointed at by no row, and not disposed of yet.
     pub fn due(&self, sql: &mut Sql, horizon: Horizon) -> Result<(), Problem> {
         self.due_but_for_references(sql, horizon)?;
+        self.not_pointed_at(sql)
+    }
+
+    /// No row of another table points at it, where that would keep it.
+    pub fn not_pointed_at(&self, sql: &mut Sql) -> Result<(), Problem> {
         if self.rule.action == Action::Delete {
             for reference in &self.table.references {
                 sql.push(" AND NOT EXISTS (SELECT FROM ");
@@ -134,6 +124,16 @@ impl Judge<'_> {
 
     /// As [`Self::due`], whether or not other rows point at the row.
     pub fn due_but_for_references(&self, sql: &mut Sql, horizon: Horizon) -> Result<(), Problem> {
+        self.due_by_itself(sql, horizon)?;
+        if let Some(newest) = self.newest()? {
+            sql.push(" AND ");
+            newest.is_beyond(sql)?;
+        }
+        Ok(())
+    }
+
+    /// As [`Self::due`], whatever rows of other tables point at it, and whether or not it is among the newest.
+    pub fn due_by_itself(&self, sql: &mut Sql, horizon: Horizon) -> Result<(), Problem> {
         self.covered(sql)?;
         let grounds = &self.rule.grounds;
         if !grounds.is_empty() {
@@ -349,7 +349,7 @@ impl Judge<'_> {
             .collect()
     }
 
-    fn due_intervals(
+    pub(super) fn due_intervals(
         &self,
         rule: &PlannedRule,
         ground: &PlannedGround,
@@ -473,59 +473,6 @@ impl Judge<'_> {
             .transpose()
     }
 
-    /// The column along which due rows can be found, where there is one on an index: the start of a ground that applies
-    /// to every row and can end in no other way.
-    pub fn anchor(&self) -> Result<Option<Anchor>, Problem> {
-        for ground in &self.rule.grounds {
-            let ([column], true, true) = (&ground.from[..], ground.when.is_empty(), ground.until.is_empty()) else {
-                continue;
-            };
-            let time = self.time(self.rule, column, &ground_field(self.rule, ground, "from"))?;
-            let depends = time.missing().is_some() || related::exists_of(ground).next().is_some();
-            if depends || !time.column().indexed {
-                continue;
-            }
-            let intervals = self.due_intervals(self.rule, ground, Horizon::Due)?;
-            let time = time.starting(ground.starts_at, &self.clock.zone);
-            let Some(last) = time.last(&intervals, start_date_as(ground)) else {
-                continue;
-            };
-            return Ok(Some(Anchor {
-                column: column.clone(),
-                last,
-                correlation: time.column().correlation,
-                alone: self.rule.grounds.len() == 1 && self.rule.relations.is_empty(),
-                marks: Vec::new(),
-            }));
-        }
-        Ok(None)
-    }
-
-    /// Where exactly the rows up to some value of the anchor are due, and others are not: the last overdue value, where
-    /// there is any, and the last due one.
-    pub fn range(&self, anchor: &Anchor) -> Result<Option<(Option<String>, String)>, Problem> {
-        let ([ground], Action::Delete) = (&self.rule.grounds[..], &self.rule.action) else {
-            return Ok(None);
-        };
-        if !(anchor.alone && self.rule.rows.is_empty() && self.table.references.is_empty())
-            || self.protectors().next().is_some()
-        {
-            return Ok(None);
-        }
-        let time = self.time(self.rule, &anchor.column, &ground_field(self.rule, ground, "from"))?;
-        let time = time.starting(ground.starts_at, &self.clock.zone);
-        let ranges = |horizon| {
-            let intervals = self.due_intervals(self.rule, ground, horizon)?;
-            Ok(time.ranges(&intervals, start_date_as(ground)))
-        };
-        let (overdue, due) = (ranges(Horizon::Overdue)?, ranges(Horizon::Due)?);
-        Ok(match (&overdue[..], &due[..]) {
-            ([], [(None, last)]) => Some((None, last.clone())),
-            ([(None, late)], [(None, last)]) => Some((Some(late.clone()), last.clone())),
-            _ => None,
-        })
-    }
-
     /// A column of the table, or why not.
     pub fn column(&self, name: &str, field: &str) -> Result<&Column, Problem> {
         self.table.column(name, field)
@@ -540,7 +487,7 @@ enum End<'a> {
 
 /// A start that is only a date: the event may have been at any time of that day, so an end that must not come early
 /// counts from the end of it, and one that must not come late from its beginning.
-fn start_date_as(ground: &PlannedGround) -> DateAs {
+pub(super) fn start_date_as(ground: &PlannedGround) -> DateAs {
     match ground.bound {
         // Counted in whole units of the calendar, the day itself is all that matters.
         _ if ground.starts_at != crate::contract::StartsAt::Event => DateAs::Beginning,
@@ -549,7 +496,7 @@ fn start_date_as(ground: &PlannedGround) -> DateAs {
     }
 }
 
-fn ground_field(rule: &PlannedRule, ground: &PlannedGround, part: &str) -> String {
+pub(super) fn ground_field(rule: &PlannedRule, ground: &PlannedGround, part: &str) -> String {
     format!("rules[{}].keepWhile[{}].{part}", rule.name, ground.name)
 }
 

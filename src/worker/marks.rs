@@ -3,8 +3,9 @@
 
 use tokio_postgres::{Client, Statement};
 
+use super::anchor::Anchor;
 use super::guard::Guard;
-use super::judge::{Anchor, Judge, row};
+use super::judge::{Judge, row};
 use super::sql::Parameter;
 use super::sweep::Fault;
 

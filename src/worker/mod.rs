@@ -1,6 +1,7 @@
 //! The worker: runs a work plan against its store. It knows no Kubernetes; plan, credentials and the stop signal are
 //! files, the report is a line of its log and the container's termination message.
 
+mod anchor;
 pub mod catalogue;
 mod check;
 mod condition;
@@ -15,6 +16,7 @@ mod ledger;
 mod limits;
 mod literals;
 mod marks;
+mod newest;
 mod pace;
 pub mod progress;
 mod related;

@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::anchor::Anchor;
 use super::catalogue::{self, Table};
 use super::guard::Guard;
-use super::judge::{Anchor, Clock, Judge};
+use super::judge::{Clock, Judge};
 use super::ledger::{self, Line};
 use super::limits::{self, Wanted};
 use super::literals;
+use super::newest;
 use super::progress::Progress;
 use super::related::{self, Tables};
 use super::session::{Access, Session};
@@ -287,11 +289,12 @@ impl Run<'_> {
     /// Deletes first, then masks, then sets.
     async fn sweep(&mut self, session: &Session, judges: &[Option<Judge<'_>>]) -> Result<(), Fault> {
         let mut order: Vec<usize> = (0..judges.len()).collect();
-        order.sort_by_key(|index| match self.plan.rules[*index].action {
-            Action::Delete => 0,
-            Action::Mask(_) => 1,
-            Action::Set(_) => 2,
-            Action::Protect => 3,
+        order.sort_by_key(|index| match &self.plan.rules[*index] {
+            // The newest are counted among the rows that other rules leave.
+            rule if rule.action == Action::Delete => u8::from(rule.keep_newest.is_some()),
+            rule if matches!(rule.action, Action::Mask(_)) => 2,
+            rule if matches!(rule.action, Action::Set(_)) => 3,
+            _ => 4,
         });
         for index in order {
             let (Some(judge), progress) = (&judges[index], &mut self.progress[index]) else {
@@ -443,6 +446,7 @@ async fn count_rule(
     literals::check(&session.client, judge).await?;
     let mut anchor = judge.anchor()?;
     let counts = match &mut anchor {
+        _ if judge.rule.keep_newest.is_some() => newest::count(&session.client, judge).await?,
         Some(anchor) if anchor.alone && mode == Mode::Enforce => {
             survey::along_index(&session.client, judge, anchor, guard).await?
         }
@@ -485,8 +489,14 @@ async fn sweep_rule(
     progress.report.overdue = (progress.overdue_before - progress.report.affected)
         .max(0)
         .min(progress.report.due);
+    let rows_left = sweep.rows_left;
     swept?;
-    let (due, overdue) = survey::left_in(&session.client, judge, &locked).await?;
+    let (due, overdue) = if rows_left {
+        let left = newest::count(&session.client, judge).await?.report;
+        (left.due, left.overdue)
+    } else {
+        survey::left_in(&session.client, judge, &locked).await?
+    };
     progress.report.due = due;
     progress.report.overdue = overdue;
     if due == 0 && judge.rule.action == Action::Delete {

@@ -7,8 +7,9 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
+use super::anchor::Anchor;
 use super::guard::Guard;
-use super::judge::{Anchor, Horizon, Judge, row};
+use super::judge::{Horizon, Judge, row};
 use super::marks::Walk;
 use super::sql::{Parameter, Sql};
 use super::sweep::Fault;
@@ -20,7 +21,10 @@ use crate::contract::{Problem, RuleReport};
 const TARGET: Duration = Duration::from_millis(150);
 
 /// Longest time for a count along an index, which cannot be cut into windows.
-const COUNT_TIMEOUT: &str = "10min";
+pub const COUNT_TIMEOUT: &str = "10min";
+
+/// The longest time of any other statement, as the session begins with.
+pub const USUAL_TIMEOUT: &str = "5s";
 
 /// What was counted of one rule.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -111,6 +115,21 @@ pub async fn all(client: &Client, judge: &Judge<'_>, guard: &Guard) -> Result<Co
     Ok(counts)
 }
 
+/// Counts everything by one statement of ten columns, which [`add`] reads.
+pub async fn at_once(client: &Client, judge: &Judge<'_>, sql: &Sql) -> Result<Counts, Fault> {
+    let fault = |error: tokio_postgres::Error| Fault::of(&error, judge);
+    timeout(client, COUNT_TIMEOUT).await.map_err(fault)?;
+    let row = client.query_typed_one(&sql.text, &sql.values()).await;
+    timeout(client, USUAL_TIMEOUT).await.map_err(fault)?;
+    let mut counts = Counts {
+        total: Some(0),
+        ..Counts::default()
+    };
+    add(&mut counts, &row.map_err(fault)?, judge.oldest()?.as_ref());
+    finish(&mut counts, judge);
+    Ok(counts)
+}
+
 /// Counts along the index of the only ground: due rows lie before the anchor's last value, and NULLs, infinities and
 /// starts in the future at the ends of the index.
 pub async fn along_index(
@@ -162,7 +181,7 @@ pub async fn along_index(
         .query_typed_one(&younger.text, &younger.values())
         .await
         .map_err(fault)?;
-    timeout(client, "5s").await.map_err(fault)?;
+    timeout(client, USUAL_TIMEOUT).await.map_err(fault)?;
     let mut counts = Counts {
         total: None,
         report: RuleReport {
@@ -264,7 +283,7 @@ pub async fn total(client: &Client, judge: &Judge<'_>) -> Result<i64, Fault> {
     timeout(client, COUNT_TIMEOUT).await.map_err(fault)?;
     let sql = format!("SELECT count(*) FROM {}", judge.table.name.quoted());
     let row = client.query_typed_one(&sql, &[]).await.map_err(fault)?;
-    timeout(client, "5s").await.map_err(fault)?;
+    timeout(client, USUAL_TIMEOUT).await.map_err(fault)?;
     Ok(row.get(0))
 }
 
@@ -289,7 +308,8 @@ pub async fn left_in(client: &Client, judge: &Judge<'_>, windows: &[Window]) -> 
     Ok(left)
 }
 
-async fn timeout(client: &Client, value: &str) -> Result<(), tokio_postgres::Error> {
+/// Sets how long a statement may take.
+pub async fn timeout(client: &Client, value: &str) -> Result<(), tokio_postgres::Error> {
     let sql = "SELECT set_config('statement_timeout', $1, false)";
     client.query_typed_one(sql, &[(&value, Type::TEXT)]).await.map(|_| ())
 }

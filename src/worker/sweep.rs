@@ -7,11 +7,12 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::anchor::Anchor;
 use super::connection::StoreError;
 use super::disposal;
 use super::durable::Durable;
 use super::guard::Guard;
-use super::judge::{Anchor, Judge};
+use super::judge::Judge;
 use super::pace::Pace;
 use super::progress::Progress;
 use super::sql::{Parameter, Sql};
@@ -21,6 +22,7 @@ use super::window::{Window, pages};
 use crate::contract::{Action, Problem, Reason};
 
 mod along_index;
+mod beyond_newest;
 
 /// Rows of the first batch along an index, and of the smallest on a busy machine.
 const FIRST_ROWS: u64 = 500;
@@ -91,6 +93,8 @@ pub struct Sweep<'a> {
     pub affected: i64,
     /// Windows in which other sessions hold locks.
     pub locked: Vec<Window>,
+    /// Rows had to stay that are in no window.
+    pub rows_left: bool,
     /// Rows among the affected that would survive a crash of the server.
     pub durable: Durable,
     table_waits: u32,
@@ -126,6 +130,7 @@ impl<'a> Sweep<'a> {
             live,
             affected: 0,
             locked: Vec::new(),
+            rows_left: false,
             durable: Durable::default(),
             table_waits: 0,
             searching: false,
@@ -146,6 +151,12 @@ impl<'a> Sweep<'a> {
     }
 
     async fn all_batches(&mut self, anchor: Option<&Anchor>) -> Result<(), Fault> {
+        if let Some(newest) = self.judge.newest()? {
+            let swept = self.beyond_newest(&newest).await;
+            let usual = survey::timeout(self.client, survey::USUAL_TIMEOUT).await;
+            swept?;
+            return usual.map_err(|error| Fault::of(&error, self.judge));
+        }
         let mut pages = self.by_page(disposal::statement(self.judge)?).await?;
         if let Some(anchor) = anchor {
             self.along_index(anchor, &mut pages).await?;

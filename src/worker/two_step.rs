@@ -6,7 +6,8 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Statement};
 
 use super::disposal;
-use super::judge::Judge;
+use super::judge::{Horizon, Judge};
+use super::newest::Newest;
 use super::sql::Sql;
 use super::sweep::Fault;
 
@@ -19,9 +20,16 @@ pub struct Prepared {
 
 struct Steps {
     /// The due rows, without a lock.
-    find: Statement,
+    find: Find,
     /// Locks them, and leaves out those that others have locked.
     lock: Statement,
+}
+
+enum Find {
+    /// By a statement.
+    By(Statement),
+    /// They are known.
+    Given(Keys),
 }
 
 /// What a batch did.
@@ -58,12 +66,50 @@ impl Prepared {
             among(1)
         );
         let dispose = format!("{} AND {}", sql.text, among(sql.parameters.len() + 1));
-        let find = client.prepare(&find).await.map_err(fault)?;
+        let find = Find::By(client.prepare(&find).await.map_err(fault)?);
         let lock = client.prepare(&lock).await.map_err(fault)?;
         Ok(Self {
             dispose: client.prepare(&dispose).await.map_err(fault)?,
             steps: Some(Steps { find, lock }),
         })
+    }
+
+    /// Prepares the disposal of rows whose places are known and given later. They are ranked once more when they are locked.
+    pub async fn of_newest(client: &Client, judge: &Judge<'_>, newest: &Newest<'_>) -> Result<(Self, Sql), Fault> {
+        let fault = |error: Error| Fault::of(&error, judge);
+        let (place, among) = places(judge.table.partitioned);
+        let mut sql = disposal::head(judge)?;
+        judge.due_by_itself(&mut sql, Horizon::Due)?;
+        judge.not_pointed_at(&mut sql)?;
+        // The places are the last two parameters, and stand before others in the text.
+        let mut ranked = Sql {
+            text: String::new(),
+            parameters: sql.parameters.clone(),
+        };
+        newest.is_still_beyond(&mut ranked, PLACES)?;
+        sql.parameters = ranked.parameters;
+        let among_these = among(sql.parameters.len() + 1);
+        sql.push(&format!(" AND {among_these} AND "));
+        sql.push(&ranked.text.replace(PLACES, &among_these));
+        let table = judge.table.name.quoted();
+        let lock = format!(
+            "SELECT {place} FROM {table} AS t WHERE {} FOR UPDATE SKIP LOCKED",
+            among(1)
+        );
+        let steps = Steps {
+            find: Find::Given(Keys::default()),
+            lock: client.prepare(&lock).await.map_err(fault)?,
+        };
+        let dispose = client.prepare(&sql.text).await.map_err(fault)?;
+        let steps = Some(steps);
+        Ok((Self { dispose, steps }, sql))
+    }
+
+    /// The rows of the next batch, where their places are known.
+    pub fn give(&mut self, keys: Keys) {
+        if let Some(steps) = &mut self.steps {
+            steps.find = Find::Given(keys);
+        }
     }
 
     /// Runs it: one statement in a transaction of its own, or the steps.
@@ -72,12 +118,19 @@ impl Prepared {
             let rows = client.execute(&self.dispose, parameters).await?;
             return Ok(Disposed { rows, left: 0 });
         };
-        let found = keys(client, &steps.find, parameters).await?;
+        let by_statement;
+        let found = match &steps.find {
+            Find::Given(found) => found,
+            Find::By(find) => {
+                by_statement = keys(client, find, parameters).await?;
+                &by_statement
+            }
+        };
         if found.0.is_empty() {
             return Ok(Disposed { rows: 0, left: 0 });
         }
         client.query_typed("BEGIN", &[]).await?;
-        let done = self.locked(client, &steps.lock, &found, parameters).await;
+        let done = self.locked(client, &steps.lock, found, parameters).await;
         let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
         let ended = client.query_typed(end, &[]).await;
         let disposed = done?;
@@ -101,14 +154,29 @@ impl Prepared {
 }
 
 /// Where rows lie: tuple identifiers, and the partitions in which they are meant. While a row is locked it stays there.
-type Keys = (Vec<String>, Vec<String>);
+pub type Keys = (Vec<String>, Vec<String>);
 
-async fn keys(client: &Client, statement: &Statement, parameters: &[&(dyn ToSql + Sync)]) -> Result<Keys, Error> {
+/// Stands for "its place is among the given" while it is not known yet which parameters these are. No identifier or
+/// literal can hold it.
+const PLACES: &str = "\0";
+
+/// The places of a statement's rows.
+pub async fn keys(client: &Client, statement: &Statement, parameters: &[&(dyn ToSql + Sync)]) -> Result<Keys, Error> {
     let rows = client.query(statement, parameters).await?;
     Ok(rows
         .iter()
         .map(|row| (row.get::<_, String>(0), row.get::<_, String>(1)))
         .unzip())
+}
+
+/// The place of a row, as columns `place` and `part`.
+#[must_use]
+pub const fn named_place(partitioned: bool) -> &'static str {
+    if partitioned {
+        "t.ctid::text AS place, t.tableoid::int8::text AS part"
+    } else {
+        "t.ctid::text AS place, '' AS part"
+    }
 }
 
 /// The place of a row as two texts, and "its place is among those bound from this parameter on".

@@ -25,6 +25,7 @@ mod grounds;
 mod harness;
 mod hostile;
 mod kills;
+mod newest;
 mod program;
 mod progress;
 mod races;

@@ -23,6 +23,8 @@ pub struct Case {
     pub column_zone: String,
     pub slack_seconds: i64,
     pub index: Option<&'static str>,
+    /// Indexes lead to the rows of a group.
+    pub by_group: bool,
     pub rules: Vec<Rule>,
     pub rows: Vec<Row>,
     /// Rows of another table, at which a row may point by their places in this list.
@@ -61,6 +63,15 @@ pub struct Rule {
     pub action: Action,
     pub rows: Vec<Condition>,
     pub grounds: Vec<Ground>,
+    pub newest: Option<Newest>,
+}
+
+/// So many newest rows stay, for each value of some of `e`, `f` and `g`, by a column of the row itself.
+#[derive(Clone, Debug)]
+pub struct Newest {
+    pub count: usize,
+    pub per: Vec<&'static str>,
+    pub order_by: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,6 +225,9 @@ impl Case {
                 rest.join(", ")
             );
         }
+        if self.by_group {
+            sql.push_str("CREATE INDEX ON t (e, a); CREATE INDEX ON t (g);");
+        }
         if let Some(column) = self.index {
             let _ = write!(sql, "CREATE INDEX ON t ({column}); ANALYZE t;");
         }
@@ -236,6 +250,9 @@ impl Rule {
             .map(|(index, ground)| ground.json(index))
             .collect();
         let mut rule = json!({"name": format!("rule-{index}"), "rows": conditions(&self.rows), "grounds": grounds, "action": action, "columnTimeZones": {"c": zone, "d": zone}});
+        if let Some(Newest { count, per, order_by }) = &self.newest {
+            rule["keepNewest"] = json!({"count": count, "per": per, "orderBy": TIMES[*order_by]});
+        }
         if self.reads_parent() {
             rule["relations"] = json!({"p": {"schema": "public", "table": "p", "columns": [["p", "id"]]}});
         }
@@ -467,6 +484,11 @@ fn ground() -> impl Strategy<Value = Ground> {
         )
 }
 
+fn newest() -> impl Strategy<Value = Newest> {
+    let per = proptest::sample::subsequence(vec!["e", "f", "g"], 0..=2);
+    (1_usize..12, per, 0_usize..4).prop_map(|(count, per, order_by)| Newest { count, per, order_by })
+}
+
 fn rules() -> impl Strategy<Value = Vec<Rule>> {
     let actions = vec![
         Action::Delete,
@@ -480,8 +502,20 @@ fn rules() -> impl Strategy<Value = Vec<Rule>> {
     actions.prop_flat_map(|actions| {
         let rule = |action| {
             let always = usize::from(!matches!(action, Action::Mask(_) | Action::Set));
-            let grounds = proptest::collection::vec(ground(), always..=3);
-            (some_conditions(), grounds).prop_map(move |(rows, grounds)| Rule { action, rows, grounds })
+            let grounds = move |at_least| proptest::collection::vec(ground(), at_least..=3);
+            let plain = grounds(always).prop_map(|grounds| (grounds, None));
+            let newest = (grounds(0), newest()).prop_map(|(grounds, newest)| (grounds, Some(newest)));
+            let kept = if action == Action::Protect {
+                plain.boxed()
+            } else {
+                prop_oneof![3 => plain, 1 => newest].boxed()
+            };
+            (some_conditions(), kept).prop_map(move |(rows, (grounds, newest))| Rule {
+                action,
+                rows,
+                grounds,
+                newest,
+            })
         };
         actions.into_iter().map(rule).collect::<Vec<_>>()
     })
@@ -495,7 +529,7 @@ pub fn cases() -> impl Strategy<Value = Case> {
         select(ZONES.to_vec()),
         prop_oneof![Just(None), select(ZONES.to_vec()).prop_map(Some)],
         select(vec![0, 900]),
-        index,
+        (index, any::<bool>()),
         rules(),
         rows,
         (
@@ -504,12 +538,13 @@ pub fn cases() -> impl Strategy<Value = Case> {
         ),
     )
         .prop_map(
-            |(now, zone, column_zone, slack_seconds, index, rules, rows, (parents, kids))| Case {
+            |(now, zone, column_zone, slack_seconds, (index, by_group), rules, rows, (parents, kids))| Case {
                 now: now.parse().unwrap(),
                 zone: zone.to_owned(),
                 column_zone: column_zone.unwrap_or(zone).to_owned(),
                 slack_seconds,
                 index,
+                by_group,
                 rules,
                 rows,
                 parents,

@@ -6,7 +6,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanFieldwise, Timestamp, ToSpan};
 
-use crate::reference_cases::{Action, Case, Condition, Ground, Kids, Other, PARENT, Parent, Row, Rule, Time};
+use crate::reference_cases::{Action, Case, Condition, Ground, Kids, Newest, Other, PARENT, Parent, Row, Rule, Time};
 
 /// By id: what no rule writes, and `m`, `m2` and `s`.
 pub type State = BTreeMap<i32, (String, Option<String>, Option<String>, Option<bool>)>;
@@ -304,10 +304,60 @@ fn standings(case: &Case, row: &Row, id: i32, rule: &Rule) -> Vec<Standing> {
         .collect()
 }
 
-fn due(case: &Case, row: &Row, id: i32, rule: &Rule) -> bool {
+/// Values of a row's group; none where one of them is NULL.
+fn group(row: &Row, newest: &Newest) -> Option<Vec<String>> {
+    let value = |column: &&str| match *column {
+        "e" => row.e.map(String::from),
+        "f" => row.f.map(|f| f.to_string()),
+        _ => row.g.map(|g| g.to_string()),
+    };
+    newest.per.iter().map(value).collect()
+}
+
+/// By this the rows of a group are in order: time, then key.
+fn age(case: &Case, row: &Row, id: i32, newest: &Newest) -> (u8, Option<DateTime>, i32) {
+    let (column, time) = (newest.order_by, row.times[newest.order_by]);
+    let (class, text) = match time {
+        Time::Null => (0, None),
+        Time::MinusInfinity => (1, None),
+        Time::Infinity => (3, None),
+        time => (2, case.text(column, time)),
+    };
+    let wall = text.map(|text| match column {
+        0 | 1 => TimeZone::UTC.to_datetime(text.parse().unwrap()),
+        2 => text.parse().unwrap(),
+        _ => text.parse::<Date>().unwrap().at(0, 0, 0, 0),
+    });
+    (class, wall, id)
+}
+
+/// So many newer rows of its group are there, counted among those that the rule is about and no other rule deletes.
+fn beyond(case: &Case, row: &Row, id: i32, rule: &Rule, there: &State) -> bool {
+    let Some(newest) = &rule.newest else { return true };
+    let counted = |row: &Row, id: i32| {
+        let mut others = case.rules.iter().filter(|other| !std::ptr::eq(*other, rule));
+        let goes = others
+            .any(|other| other.action == Action::Delete && other.newest.is_none() && due(case, row, id, other, there));
+        there.contains_key(&id) && covers(case, row, rule) == Some(true) && !goes
+    };
+    let Some(own) = group(row, newest).filter(|_| counted(row, id)) else {
+        return false;
+    };
+    let same = case.rows.iter().zip(0..).filter(|(other, other_id)| {
+        group(other, newest).as_ref() == Some(&own)
+            && age(case, other, *other_id, newest) > age(case, row, id, newest)
+            && counted(other, *other_id)
+    });
+    same.count() >= newest.count
+}
+
+fn due(case: &Case, row: &Row, id: i32, rule: &Rule, there: &State) -> bool {
     let standings = standings(case, row, id, rule);
     let over = standings.contains(&Standing::Ended) && !standings.iter().any(|standing| standing.holds());
-    covers(case, row, rule) == Some(true) && (rule.grounds.is_empty() || over) && !protected(case, row, id, rule.action)
+    covers(case, row, rule) == Some(true)
+        && (rule.grounds.is_empty() || over)
+        && !protected(case, row, id, rule.action)
+        && beyond(case, row, id, rule, there)
 }
 
 /// Rows that the rule keeps for want of certainty, among those that are there.
@@ -343,10 +393,14 @@ fn kept(case: &Case, rule: &Rule, there: &State) -> [i64; 4] {
 pub fn expected(case: &Case, before: &State) -> Expected {
     let mut state = before.clone();
     let mut affected = vec![0; case.rules.len()];
-    for writes_values in [false, true] {
+    // What the newest are counted among is what other deletes leave.
+    for (writes_values, newest) in [(false, false), (false, true), (true, false)] {
         for (rule, affected) in case.rules.iter().zip(&mut affected) {
+            if !writes_values && newest != rule.newest.is_some() {
+                continue;
+            }
             for (row, id) in case.rows.iter().zip(0..) {
-                if !state.contains_key(&id) || !due(case, row, id, rule) {
+                if !state.contains_key(&id) || !due(case, row, id, rule, &state) {
                     continue;
                 }
                 let changed = match (rule.action, state.get_mut(&id)) {

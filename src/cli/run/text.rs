@@ -78,6 +78,9 @@ fn verdict(row: &ExplainedRow) -> String {
     if !row.protected_by.is_empty() {
         why.push(format!("protected by {}", row.protected_by.join(", ")));
     }
+    if row.among_newest {
+        why.push("it is among the newest".to_owned());
+    }
     if row.pointed_at {
         why.push("a row of another table points at it".to_owned());
     }

@@ -107,6 +107,7 @@ fn validated_rule(
     Some(ValidatedRule {
         spec: rule.clone(),
         table,
+        key: dataset.key.clone(),
         column_time_zones: relations::column_time_zones(dataset),
         related: relations::resolve(rule, dataset, source).ok()?,
         categories: rules::categories(dataset),

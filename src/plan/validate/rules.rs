@@ -10,7 +10,7 @@ use crate::api::data_retention_policy::{Condition, Ground, Operator, RetentionRu
 use crate::api::data_source::Dataset;
 use crate::domain::identifier::{Identifier, TableName};
 use crate::domain::period::Period;
-use crate::plan::columns::{ROW, named_by, of_conditions, related_rows, split, written_by};
+use crate::plan::columns::{ROW, named_by, newest_columns, of_conditions, related_rows, split, written_by};
 use crate::plan::relations::resolve;
 
 /// Every mistake in the rules.
@@ -93,8 +93,10 @@ fn identifiers(rule: &RetentionRule) -> Vec<Invalid> {
         )
     });
     let written = written_by(rule).into_iter().map(|write| (write.column, write.field));
+    let newest = newest_columns(rule).map(|(column, field)| (column.to_owned(), field));
     let mut invalid: Vec<Invalid> = read
         .chain(written)
+        .chain(newest)
         .filter_map(|(column, field)| identifier(&column, field))
         .collect();
     for ground in &rule.keep_while {

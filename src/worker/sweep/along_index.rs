@@ -4,8 +4,9 @@ use tokio_postgres::Statement;
 use tokio_postgres::types::Type;
 
 use super::{Batch, ByPage, FIRST_ROWS, Fault, LARGEST_ROWS, Sweep};
+use crate::worker::anchor::Anchor;
 use crate::worker::disposal;
-use crate::worker::judge::{Anchor, row};
+use crate::worker::judge::row;
 use crate::worker::marks::Marks;
 use crate::worker::pace::Pace;
 use crate::worker::sql::Parameter;

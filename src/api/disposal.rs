@@ -1,0 +1,74 @@
+//! What happens to a due row: deleted with what hangs on it, masked, set.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::data_retention_policy::Empty;
+
+/// What happens to a due row.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("[has(self.delete), has(self.mask), has(self.set)].filter(x, x).size() == 1").message("then takes exactly one of delete, mask and set"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Then {
+    /// The row is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete: Option<Empty>,
+
+    /// Columns lose what identifies a person.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["column".into()]))]
+    pub mask: Vec<Mask>,
+
+    /// Columns get a fixed value: a restriction, a soft delete.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["column".into()]))]
+    pub set: Vec<Set>,
+}
+
+/// How a column loses what identifies a person. A masked value is recognised and not written again.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("self.strategy == 'TruncateIp' || !has(self.ipv4Prefix) && !has(self.ipv6Prefix)").message("ipv4Prefix and ipv6Prefix go only with strategy TruncateIp"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Mask {
+    /// Column name.
+    #[schemars(length(min = 1, max = 63))]
+    pub column: String,
+
+    /// `Nullify` sets NULL. `TruncateIp` keeps the network part of an address and zeroes the rest.
+    pub strategy: MaskStrategy,
+
+    /// Bits of an IPv4 address that stay, 24 unless said. IPv4-mapped IPv6 addresses count as IPv4.
+    #[serde(default, rename = "ipv4Prefix", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 32))]
+    pub ipv4_prefix: Option<i32>,
+
+    /// Bits of an IPv6 address that stay, 48 unless said.
+    #[serde(default, rename = "ipv6Prefix", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 128))]
+    pub ipv6_prefix: Option<i32>,
+}
+
+/// A way to mask a column.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum MaskStrategy {
+    /// Set NULL.
+    Nullify,
+    /// Zero the host part of an IP address in an `inet`, `cidr` or text column. Text that is not an address stays.
+    TruncateIp,
+}
+
+/// A fixed value for a column.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Set {
+    /// Column name.
+    #[schemars(length(min = 1, max = 63))]
+    pub column: String,
+
+    /// The value, written as text. `now` in a time column is the time of the run, written only where the column is NULL.
+    #[schemars(length(max = 253))]
+    pub value: String,
+}
