@@ -3,6 +3,7 @@
 //!
 //! Both are versioned. A worker refuses a plan of another version; the operator discards a report that is not one.
 
+pub mod cascade;
 pub mod export;
 pub mod progress;
 pub mod survey;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::cascade::{PlannedCascade, PlannedDependent, PlannedParent};
 pub use crate::api::data_retention_policy::{
     Bound, Condition, Mask, MaskStrategy, Mode, OnMissingRelated, Operator, Set, StartsAt,
 };
@@ -74,6 +76,14 @@ pub struct WorkPlan {
     /// namespace on the same tables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub protections: Vec<PlannedRule>,
+}
+
+impl WorkPlan {
+    /// Every rule that speaks of a table, of this policy and of others.
+    pub fn on_table(&self, schema: &str, table: &str) -> impl Iterator<Item = &PlannedRule> {
+        let rules = self.rules.iter().chain(&self.protections);
+        rules.filter(move |rule| rule.schema == schema && rule.table == table)
+    }
 }
 
 /// How to reach the store.
@@ -150,6 +160,9 @@ pub struct PlannedRule {
     /// How many newest rows stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_newest: Option<PlannedNewest>,
+    /// What goes with a row that is deleted.
+    #[serde(default, skip_serializing_if = "PlannedCascade::is_empty")]
+    pub cascade: PlannedCascade,
     /// What happens to a due row.
     pub action: Action,
 }

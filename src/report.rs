@@ -86,8 +86,11 @@ pub struct RuleReport {
     pub undetermined: i64,
     /// Rows kept because no ground applies.
     pub no_ground_applies: i64,
-    /// Due rows kept because a row of another table points at them.
+    /// Due rows kept because a row of another table points at them, or because of one that would go with them.
     pub kept_by_dependent: i64,
+    /// Rows of other tables that went with the affected ones; where nothing was disposed of, those that would go with the due.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cascaded: i64,
     /// Rows kept because a related row that a ground needs is missing.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub missing_related: i64,
@@ -256,7 +259,7 @@ reasons! {
     /// The column is part of a key that other rows refer to, decides about the partition, or is generated.
     ColumnNotWritable, true, "choose a column that no foreign key refers to, that is not part of a partition key, and not generated or an identity";
     /// A trigger, a rule or a cascading foreign key would do more than the policy says.
-    UndeclaredCascade, true, "nothing was changed; remove it from the table, or take the table off this policy";
+    UndeclaredCascade, true, "nothing was changed; name a cascading foreign key under then.delete.dependents, remove it from the table, or take the table off this policy";
     /// Row-level security would hide rows from the role.
     RowLevelSecurity, true, "row-level security hides rows from the role: give it BYPASSRLS, or policies that let it see all rows it must judge are not supported";
     /// A privilege is missing.
@@ -431,6 +434,7 @@ fn encode_rule(rule: &RuleReport) -> String {
         rule.oldest_seconds.map_or(0, |seconds| seconds.saturating_add(1)),
         flags,
         rule.missing_related,
+        rule.cascaded,
     ];
     let words: Vec<String> = numbers.iter().map(|number| base36(*number)).collect();
     words.join(",").trim_end_matches(',').to_owned()
@@ -448,7 +452,7 @@ fn decode_rule(text: &str) -> Option<RuleReport> {
         })
         .collect::<Result<Vec<_>, _>>()
         .ok()?;
-    if numbers.len() > 10 || numbers.iter().any(|number| *number < 0) {
+    if numbers.len() > 11 || numbers.iter().any(|number| *number < 0) {
         return None;
     }
     let at = |index: usize| numbers.get(index).copied().unwrap_or(0);
@@ -469,6 +473,7 @@ fn decode_rule(text: &str) -> Option<RuleReport> {
         inexact: at(8) & 1 == 1,
         race_window: at(8) & 8 == 8,
         missing_related: at(9),
+        cascaded: at(10),
         problem: None,
     })
 }
@@ -530,6 +535,7 @@ mod tests {
             inexact: true,
             race_window: true,
             missing_related: i64::MAX,
+            cascaded: i64::MAX,
             problem: None,
         }
     }
@@ -543,6 +549,7 @@ mod tests {
         assert_eq!(back.rules[31].affected, LARGEST_COUNT);
         assert_eq!(back.rules[31].oldest_seconds, Some(99_999_999_999));
         assert_eq!(back.rules[31].missing_related, LARGEST_COUNT);
+        assert_eq!(back.rules[31].cascaded, LARGEST_COUNT);
         assert!(back.rules[31].race_window && back.rules[31].inexact);
     }
 

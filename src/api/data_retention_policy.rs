@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use super::disposal::{Mask, MaskStrategy, Set, Then};
+pub use super::disposal::{Delete, Dependent, EmptyParent, Mask, MaskStrategy, Set, Then};
 use super::status::DataRetentionPolicyStatus;
 
 /// Rules that say how long the rows of a store's datasets are kept, and what happens to them then.

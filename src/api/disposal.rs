@@ -4,16 +4,14 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::data_retention_policy::Empty;
-
 /// What happens to a due row.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[x_kube(validation = Rule::new("[has(self.delete), has(self.mask), has(self.set)].filter(x, x).size() == 1").message("then takes exactly one of delete, mask and set"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Then {
-    /// The row is deleted.
+    /// The row is deleted, alone or with rows of other datasets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delete: Option<Empty>,
+    pub delete: Option<Delete>,
 
     /// Columns lose what identifies a person.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -26,6 +24,51 @@ pub struct Then {
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["column".into()]))]
     pub set: Vec<Set>,
+}
+
+/// A row goes, with what hangs on it and what it leaves behind. All of it goes in one transaction.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Delete {
+    /// Rows that point at the row, or at a row of an entry before, and go with it. A row goes with all of them or stays with
+    /// all of them: it stays while one is protected by a ground of a rule on its table, or pointed at by a foreign key from a
+    /// row that is not among them (`keptByDependent`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub dependents: Vec<Dependent>,
+
+    /// Rows at which the row points, or at which a row of an entry before points, and that go when nothing points at them any
+    /// more. They stay while an `Exact` or `Minimum` ground of a rule on their table holds; that never keeps the row itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub empty_parents: Vec<EmptyParent>,
+}
+
+/// Rows that hang on another.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Dependent {
+    /// Their dataset.
+    #[schemars(length(min = 1, max = 63))]
+    pub dataset: String,
+
+    /// Its relation that points at the dataset of the rule, or at that of an entry before.
+    #[schemars(length(min = 1, max = 63))]
+    pub relation: String,
+}
+
+/// The row at which a row points.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EmptyParent {
+    /// Whose relation it is: the dataset to which an entry before leads. Absent: that of the rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub dataset: Option<String>,
+
+    /// The relation that leads to the row.
+    #[schemars(length(min = 1, max = 63))]
+    pub relation: String,
 }
 
 /// How a column loses what identifies a person. A masked value is recognised and not written again.

@@ -182,9 +182,14 @@ pub struct RuleStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_ground_applies: Option<i64>,
 
-    /// Due rows kept because a row of another table points at them.
+    /// Due rows kept because a row of another table points at them, or because of a dependent row that must stay: each
+    /// counted once, whatever hangs on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_by_dependent: Option<i64>,
+
+    /// Rows of other tables that went with those that the last run deleted; in `Observe`, that would go with the due ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cascaded: Option<i64>,
 
     /// Rows kept because a related row that the rule needs is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]

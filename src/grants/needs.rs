@@ -9,6 +9,7 @@ use crate::api::data_retention_policy::{DataRetentionPolicySpec, Mode, Retention
 use crate::api::data_source::Dataset;
 use crate::api::{DataRetentionPolicy, DataSource, ProcessingActivity};
 use crate::domain::identifier::{Identifier, IdentifierError, TableName};
+use crate::plan::cascade;
 use crate::plan::columns::{read_by, written_by};
 use crate::plan::records::measures::holders;
 use crate::plan::relations;
@@ -280,9 +281,9 @@ fn add_rule(
     let Some((dataset, own)) = own.and_then(|own| Some((own, TableName::parse(&own.table).ok()?))) else {
         return Ok(());
     };
-    if let Err(mistakes) = relations::resolve(rule, dataset, source)
-        && let Some(mistake) = mistakes.first()
-    {
+    let related = relations::resolve(rule, dataset, source).err();
+    let mistakes = related.or_else(|| cascade::resolve(rule, dataset, source).err());
+    if let Some(mistake) = mistakes.as_ref().and_then(|mistakes| mistakes.first()) {
         return Err(NeedsError::Relation {
             policy: policy.to_string(),
             field: format!("{path}.{}", mistake.field),
@@ -307,12 +308,30 @@ fn add_rule(
         table.lock.get_or_insert(identifier(policy, path, &newest.order_by)?);
         table.primary_key |= dataset.key.is_empty();
     }
+    let cascade = cascade::resolve(rule, dataset, source).unwrap_or_default();
+    if let Some((ours, _)) = cascade.relations().next().and_then(|relation| relation.columns.first()) {
+        table.lock.get_or_insert(identifier(policy, path, ours)?);
+    }
     let Some(then) = &rule.then else { return Ok(()) };
     table.delete |= then.delete.is_some();
     for write in written_by(rule) {
         let column = identifier(policy, &format!("{path}.{}", write.field), &write.column)?;
         table.select.insert(column.clone());
         table.update.insert(column);
+    }
+    // Rows of other tables that go as well are locked before, and those at the far end are told apart by their place.
+    let dependents = cascade.dependents.iter().map(|dependent| (&dependent.relation, false));
+    let parents = cascade.parents.iter().map(|parent| (&parent.relation, true));
+    for (relation, by_place) in dependents.chain(parents) {
+        let Ok(name) = TableName::new(&relation.schema, &relation.table) else {
+            continue;
+        };
+        let table = needs.tables.entry(name).or_default();
+        table.delete = true;
+        table.by_place |= by_place;
+        if let Some((_, theirs)) = relation.columns.first() {
+            table.lock.get_or_insert(identifier(policy, path, theirs)?);
+        }
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use crate::api::DataSource;
 use crate::api::data_retention_policy::{Condition, Ground, MaskStrategy, RelatedRows, RetentionRule};
 use crate::api::data_source::Dataset;
+use crate::contract::PlannedRelation;
 use crate::domain::identifier::TableName;
 
 /// What stands before the dot where `exists` speaks of the row being judged.
@@ -127,6 +128,7 @@ pub fn read_by(rule: &RetentionRule, source: &DataSource) -> Vec<Use> {
         }
     }
     uses.extend(read_by_newest(rule, own));
+    uses.extend(read_by_cascade(rule, own, source));
     for ground in &rule.keep_while {
         for (part, rows) in related_rows(ground) {
             uses.extend(read_by_related(
@@ -150,6 +152,54 @@ pub fn newest_columns(rule: &RetentionRule) -> impl Iterator<Item = (&str, Strin
             "keepNewest.orderBy".to_owned(),
         )))
     })
+}
+
+/// Columns that tie the rows of a cascade.
+fn read_by_cascade(rule: &RetentionRule, own: &Dataset, source: &DataSource) -> Vec<Use> {
+    let cascade = super::cascade::resolve(rule, own, source).unwrap_or_default();
+    let Ok(own) = TableName::parse(&own.table) else {
+        return Vec::new();
+    };
+    let mut uses = Vec::new();
+    let mut add = |ours: &TableName, relation: &PlannedRelation, field: &str| {
+        let Ok(theirs) = TableName::new(&relation.schema, &relation.table) else {
+            return None;
+        };
+        for (left, right) in &relation.columns {
+            for (table, column) in [(ours, left), (&theirs, right)] {
+                uses.push(Use {
+                    table: table.clone(),
+                    column: column.clone(),
+                    field: field.to_owned(),
+                    in_rows: false,
+                    may_be_missing: false,
+                });
+            }
+        }
+        Some(theirs)
+    };
+    let mut tables = vec![own.clone()];
+    for (index, dependent) in cascade.dependents.iter().enumerate() {
+        let of = tables[dependent.of].clone();
+        tables.extend(add(
+            &of,
+            &dependent.relation,
+            &format!("then.delete.dependents[{index}].relation"),
+        ));
+    }
+    let mut tables = vec![own];
+    for (index, parent) in cascade.parents.iter().enumerate() {
+        let field = format!("then.delete.emptyParents[{index}].relation");
+        let of = tables[parent.of].clone();
+        let Some(table) = add(&of, &parent.relation, &field) else {
+            continue;
+        };
+        for pointing in &parent.pointed_at_by {
+            add(&table, pointing, &field);
+        }
+        tables.push(table);
+    }
+    uses
 }
 
 fn read_by_newest(rule: &RetentionRule, own: &Dataset) -> Vec<Use> {

@@ -7,6 +7,7 @@
 //! ```
 
 pub mod by_hand;
+pub mod cascade;
 pub mod children;
 pub mod columns;
 pub mod conditions;

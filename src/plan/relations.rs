@@ -23,7 +23,7 @@ pub struct Related {
 }
 
 /// A mistake: the part of the field, the reason, what is wrong and what to do.
-type Mistake = (&'static str, &'static str, String);
+pub type Mistake = (&'static str, &'static str, String);
 
 /// Resolves every other row that a rule looks at, or says which cannot be.
 pub fn resolve(rule: &RetentionRule, dataset: &Dataset, source: &DataSource) -> Result<Related, Vec<Invalid>> {
@@ -81,7 +81,8 @@ pub fn relation<'a>(dataset: &'a Dataset, name: &str) -> Result<&'a Relation, Mi
         })
 }
 
-fn dataset<'a>(source: &'a DataSource, name: &str) -> Result<(&'a Dataset, TableName), Mistake> {
+/// A dataset of the source, and its table.
+pub fn dataset<'a>(source: &'a DataSource, name: &str) -> Result<(&'a Dataset, TableName), Mistake> {
     let datasets = &source.spec.datasets;
     let found = datasets.iter().find(|dataset| dataset.name == name);
     found
@@ -97,7 +98,7 @@ fn dataset<'a>(source: &'a DataSource, name: &str) -> Result<(&'a Dataset, Table
 }
 
 /// The row that a row points at.
-fn pointed_at(relation: &Relation, source: &DataSource) -> Result<PlannedRelation, Mistake> {
+pub fn pointed_at(relation: &Relation, source: &DataSource) -> Result<PlannedRelation, Mistake> {
     let (other, table) = dataset(source, &relation.dataset)?;
     Ok(planned(other, &table, relation.columns.clone().into_iter().collect()))
 }
@@ -116,9 +117,19 @@ fn tied(rows: &RelatedRows, own: &Dataset, source: &DataSource) -> Result<Planne
         );
         return Err(("relation", reasons::UNKNOWN_RELATION, message));
     }
-    let turned = relation.columns.iter();
-    let columns = turned.map(|(theirs, ours)| (ours.clone(), theirs.clone())).collect();
-    Ok(planned(other, &table, columns))
+    Ok(planned(other, &table, turned(relation)))
+}
+
+/// The rows that point at a row by a relation of theirs.
+pub fn pointing_at(relation: &Relation, theirs: &Dataset, source: &DataSource) -> Result<PlannedRelation, Mistake> {
+    let (theirs, table) = dataset(source, &theirs.name)?;
+    Ok(planned(theirs, &table, turned(relation)))
+}
+
+/// Pairs of a column that is pointed at, and the column that points.
+fn turned(relation: &Relation) -> Vec<(String, String)> {
+    let pairs = relation.columns.iter();
+    pairs.map(|(theirs, ours)| (ours.clone(), theirs.clone())).collect()
 }
 
 /// Both relations of that name lead to one dataset by the same columns of it.

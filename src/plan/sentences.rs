@@ -1,9 +1,10 @@
 //! A rule in words, English and German: what a data protection officer reads beside the published promise.
 
+use super::cascade;
 use super::columns::related_rows;
 use super::join_words;
 use crate::api::data_retention_policy::{
-    Bound, Condition, Ground, KeepNewest, MaskStrategy, OnMissingRelated, Operator, RelatedRows, RetentionRule,
+    Bound, Condition, Delete, Ground, KeepNewest, MaskStrategy, OnMissingRelated, Operator, RelatedRows, RetentionRule,
     StartsAt, Then,
 };
 use crate::api::status::Sentence;
@@ -114,8 +115,8 @@ fn never_ends(ground: &Ground) -> bool {
 
 fn action(then: Option<&Then>, language: Language) -> String {
     let Some(then) = then else { return String::new() };
-    if then.delete.is_some() {
-        return language.pick("deleted", "gelöscht").to_owned();
+    if let Some(delete) = &then.delete {
+        return deleted(delete, language);
     }
     let columns: Vec<String> = then
         .mask
@@ -143,6 +144,34 @@ fn action(then: Option<&Then>, language: Language) -> String {
         .collect();
     let changed = language.pick("changed: ", "geändert: ");
     format!("{changed}{}", join_words(&columns, language.pick("and", "und")))
+}
+
+fn deleted(delete: &Delete, language: Language) -> String {
+    let (dependents, parents) = cascade::words(delete);
+    let and = language.pick("and", "und");
+    let mut text = match (dependents.is_empty(), language) {
+        (true, _) => language.pick("deleted", "gelöscht").to_owned(),
+        (false, Language::English) => {
+            format!(
+                "deleted with the rows of {} that hang on it",
+                join_words(&dependents, and)
+            )
+        }
+        (false, Language::German) => format!(
+            "mit den Zeilen von {}, die an ihr hängen, gelöscht",
+            join_words(&dependents, and)
+        ),
+    };
+    if !parents.is_empty() {
+        let parents = join_words(&parents, and);
+        text = match language {
+            Language::English => format!("{text}, and what {parents} led to goes when nothing points at it any more"),
+            Language::German => {
+                format!("{text}, und wohin {parents} führte, geht mit, sobald nichts mehr dorthin zeigt")
+            }
+        };
+    }
+    text
 }
 
 fn ground(ground: &Ground, language: Language) -> String {
@@ -403,6 +432,8 @@ mod tests {
                  {name: consent, notExists: {dataset: refusals, same: user}}], then: {delete: {}}}",
             "{name: h, dataset: d, keepNewest: {count: 1000, per: [user_id], orderBy: at}, then: {delete: {}}}",
             "{name: i, dataset: d, keepWhile: [{name: age, from: at, for: P1Y}], keepNewest: {count: 5, per: [], orderBy: at}, then: {delete: {}}}",
+            r"{name: j, dataset: d, keepWhile: [{name: age, from: at, for: P1Y}],
+               then: {delete: {dependents: [{dataset: files, relation: letter}, {dataset: pages, relation: file}], emptyParents: [{relation: sender}, {dataset: people, relation: firm}]}}}",
             "{name: f, dataset: d, keepWhile: [{name: x, when: [{column: until_at, operator: After, values: [now]}]}], then: {delete: {}}}",
         ];
         let sentences: Vec<Sentence> = rules.iter().map(|text| sentence(&rule(text), "public.d")).collect();

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use kube::ResourceExt as _;
 
+use super::cascade;
+use crate::api::data_retention_policy::RetentionRule;
 use crate::api::{DataRetentionPolicy, DataSource};
 use crate::domain::identifier::TableName;
 
@@ -57,17 +59,18 @@ pub fn beside<'a>(
     found
 }
 
-/// The tables of a policy. What cannot be read is left out: it makes the policy invalid by itself.
+/// The tables of a policy, of which its rules dispose of rows. What cannot be read is left out: it makes the policy invalid by itself.
 #[must_use]
 pub fn tables(policy: &DataRetentionPolicy, source: &DataSource) -> BTreeSet<TableIdentity> {
     let postgres = &source.spec.postgres;
     let host: String = normal_host(source).collect();
-    policy
-        .spec
-        .rules
-        .iter()
-        .filter_map(|rule| source.spec.datasets.iter().find(|dataset| dataset.name == rule.dataset))
-        .filter_map(|dataset| TableName::parse(&dataset.table).ok())
+    let of_rule = |rule: &RetentionRule| {
+        let own = source.spec.datasets.iter().find(|dataset| dataset.name == rule.dataset);
+        own.and_then(|dataset| TableName::parse(&dataset.table).ok())
+    };
+    let rules = policy.spec.rules.iter();
+    rules
+        .flat_map(|rule| of_rule(rule).into_iter().chain(cascade::tables(rule, source)))
         .map(|table| TableIdentity {
             host: host.clone(),
             port: postgres.port,

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::relations::Related;
 use crate::api::data_retention_policy::RetentionRule;
-use crate::contract::{Approved, Store};
+use crate::contract::{Approved, PlannedCascade, Store};
 use crate::domain::identifier::TableName;
 use crate::domain::schedule::Schedule;
 
@@ -95,6 +95,8 @@ pub struct ValidatedRule {
     pub column_time_zones: BTreeMap<String, String>,
     /// The other rows that it looks at.
     pub related: Related,
+    /// The other rows that go with its own.
+    pub cascade: PlannedCascade,
     /// Categories of personal data in the dataset.
     pub categories: Vec<String>,
     /// Latest time from the end of the last ground to disposal, in seconds.

@@ -8,7 +8,9 @@ use super::validate::approval_date;
 use super::validated::{Approval, Invalid, RulesIdentity, Validated, ValidatedRule};
 use crate::api::DataRetentionPolicy;
 use crate::api::data_retention_policy::{Bound, Ground};
-use crate::contract::{Action, Approved, PlannedGround, PlannedLimits, PlannedNewest, PlannedRule, VERSION, WorkPlan};
+use crate::contract::{
+    Action, Approved, PlannedCascade, PlannedGround, PlannedLimits, PlannedNewest, PlannedRule, VERSION, WorkPlan,
+};
 use crate::domain::hash;
 
 /// Largest work plan, in bytes. A `ConfigMap` takes 1 MiB, its metadata included.
@@ -188,6 +190,7 @@ fn protecting(rule: PlannedRule) -> Option<PlannedRule> {
         action: Action::Protect,
         grounds,
         keep_newest: None,
+        cascade: PlannedCascade::default(),
         ..rule
     })
 }
@@ -233,6 +236,7 @@ fn planned_rule(rule: &ValidatedRule) -> PlannedRule {
             order_by: newest.order_by.clone(),
             key: rule.key.clone(),
         }),
+        cascade: rule.cascade.clone(),
         action,
     }
 }

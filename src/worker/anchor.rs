@@ -57,9 +57,7 @@ impl Judge<'_> {
         let ([ground], Action::Delete) = (&self.rule.grounds[..], &self.rule.action) else {
             return Ok(None);
         };
-        if !(anchor.alone && self.rule.rows.is_empty() && self.table.references.is_empty())
-            || self.protectors().next().is_some()
-        {
+        if !(anchor.alone && self.rule.rows.is_empty() && self.goes_alone()) || self.protectors().next().is_some() {
             return Ok(None);
         }
         let time = self.time(self.rule, &anchor.column, &ground_field(self.rule, ground, "from"))?;

@@ -29,7 +29,7 @@ pub struct Table {
     pub on_delete: Vec<String>,
     /// What an update would set off.
     pub on_update: Vec<String>,
-    /// Foreign keys of other tables that point at this one and do not cascade.
+    /// Foreign keys that point at this table.
     pub references: Vec<Reference>,
     /// Columns of the primary key, in its order.
     pub key: Vec<String>,
@@ -41,6 +41,8 @@ pub struct Table {
     pub may_tell_partitions: bool,
     /// The role may lock rows.
     pub may_lock: bool,
+    /// The role may read where its rows lie.
+    pub may_place: bool,
 }
 
 /// What the catalogue says of a column.
@@ -88,7 +90,7 @@ pub enum Kind {
     Other,
 }
 
-/// A foreign key that keeps a row of the table from being deleted.
+/// A foreign key of another table, or of this one, that points here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     /// The table that points here.
@@ -101,6 +103,8 @@ pub struct Reference {
     pub may_use_schema: bool,
     /// Row-level security would hide rows that point here.
     pub hidden: bool,
+    /// What it would do with the rows that point at a deleted row, in words; none: it refuses the delete.
+    pub effect: Option<String>,
 }
 
 /// What is to be known of a table `c` of schema `n` before anything is read of it, for [`refuse`].
@@ -153,7 +157,7 @@ SELECT a.attname::text, n.nspname::text, b.typname::text, b.typtype::text,
   JOIN pg_namespace n ON n.oid = b.typnamespace
  WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped";
 
-/// Triggers, rules and cascading foreign keys of a table and its partitions: what, its name, on delete, on update.
+/// Triggers and rules of a table and its partitions: what, its name, on delete, on update.
 const EFFECTS_SQL: &str = "
 WITH family AS (SELECT relid::oid AS oid FROM pg_partition_tree($1::int8::oid::regclass) UNION SELECT $1::int8::oid)
 SELECT 'trigger ' || tgname, tgtype::int4 & 8 > 0, tgtype::int4 & 16 > 0
@@ -161,12 +165,7 @@ SELECT 'trigger ' || tgname, tgtype::int4 & 8 > 0, tgtype::int4 & 16 > 0
 UNION
 SELECT 'rule ' || rulename, ev_type = '4', ev_type = '2'
   FROM pg_rewrite WHERE ev_class IN (SELECT oid FROM family) AND ev_type IN ('2', '4') AND ev_enabled IN ('O', 'A')
-UNION
-SELECT 'foreign key ' || conname || ' of ' || n.nspname || '.' || c.relname ||
-         CASE confdeltype WHEN 'c' THEN ' (ON DELETE CASCADE)' WHEN 'n' THEN ' (ON DELETE SET NULL)' ELSE ' (ON DELETE SET DEFAULT)' END,
-       true, false
-  FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE f.contype = 'f' AND f.confrelid IN (SELECT oid FROM family) AND f.conparentid = 0 AND f.confdeltype IN ('c', 'n', 'd')";
+";
 
 const REFERENCES_SQL: &str = "
 WITH family AS (SELECT relid::oid AS oid FROM pg_partition_tree($1::int8::oid::regclass) UNION SELECT $1::int8::oid)
@@ -174,15 +173,16 @@ SELECT n.nspname::text, c.relname::text,
        array_agg(child.attname::text ORDER BY k.position),
        array_agg(parent.attname::text ORDER BY k.position),
        bool_and(has_column_privilege(f.conrelid, child.attnum, 'SELECT')),
-       has_schema_privilege(c.relnamespace, 'USAGE'), row_security_active(c.oid)
+       has_schema_privilege(c.relnamespace, 'USAGE'), row_security_active(c.oid),
+       'foreign key ' || f.conname || ' of ' || n.nspname || '.' || c.relname ||
+         CASE f.confdeltype WHEN 'c' THEN ' (ON DELETE CASCADE)' WHEN 'n' THEN ' (ON DELETE SET NULL)' WHEN 'd' THEN ' (ON DELETE SET DEFAULT)' END
   FROM pg_constraint f
   JOIN pg_class c ON c.oid = f.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   CROSS JOIN LATERAL unnest(f.conkey, f.confkey) WITH ORDINALITY AS k (child_key, parent_key, position)
   JOIN pg_attribute child ON child.attrelid = f.conrelid AND child.attnum = k.child_key
   JOIN pg_attribute parent ON parent.attrelid = f.confrelid AND parent.attnum = k.parent_key
  WHERE f.contype = 'f' AND f.confrelid IN (SELECT oid FROM family) AND f.conparentid = 0
-   AND f.confdeltype IN ('a', 'r')
- GROUP BY f.oid, n.nspname, c.relname, c.relnamespace, c.oid";
+ GROUP BY f.oid, f.conname, f.confdeltype, n.nspname, c.relname, c.relnamespace, c.oid";
 
 /// Columns of unique indexes over all rows, each list in a row. One that is checked only at commit does not count.
 const UNIQUE_SQL: &str = "
@@ -199,18 +199,13 @@ const PRIMARY_KEY_SQL: &str = "SELECT a.attname::text FROM pg_index i
 
 /// Looks a table up and refuses what cannot be swept exactly. `field` names the rule's dataset in the spec.
 pub async fn table(client: &Client, name: &TableName, field: &str) -> Result<Table, Problem> {
-    let (table, may_place) = look_up(client, name, field).await?;
-    needs_place(may_place, name, field)?;
+    let table = readable(client, name, field).await?;
+    needs_place(table.may_place, name, field)?;
     Ok(table)
 }
 
 /// Looks up a table at whose rows a rule looks and which it does not sweep.
 pub async fn readable(client: &Client, name: &TableName, field: &str) -> Result<Table, Problem> {
-    look_up(client, name, field).await.map(|found| found.0)
-}
-
-/// The table, and whether the role may read where its rows lie.
-async fn look_up(client: &Client, name: &TableName, field: &str) -> Result<(Table, bool), Problem> {
     let stripped = |error: tokio_postgres::Error| StoreError::of(&error).problem(field);
     let sql = format!("SELECT {TABLE_FACTS}, {MORE_FACTS} {TABLE_FROM}");
     let row = client
@@ -236,6 +231,7 @@ async fn look_up(client: &Client, name: &TableName, field: &str) -> Result<(Tabl
         partitioned: row.get::<_, &str>(1) == "p",
         may_tell_partitions: row.get(FACTS + 2),
         may_lock: row.get(FACTS + 3),
+        may_place: row.get(PLACE),
     };
     for effect in client
         .query_typed(EFFECTS_SQL, &[(&oid, Type::INT8)])
@@ -250,7 +246,7 @@ async fn look_up(client: &Client, name: &TableName, field: &str) -> Result<(Tabl
             table.on_update.push(what);
         }
     }
-    Ok((table, row.get(PLACE)))
+    Ok(table)
 }
 
 async fn primary_key(client: &Client, oid: i64) -> Result<Vec<String>, tokio_postgres::Error> {
@@ -271,7 +267,7 @@ pub fn refuse<'a>(row: Option<&'a Row>, name: &TableName, field: &str) -> Result
 }
 
 /// The rows of a table are told apart by `ctid`, and a right on the other columns does not include it.
-fn needs_place(may_place: bool, name: &TableName, field: &str) -> Result<(), Problem> {
+pub fn needs_place(may_place: bool, name: &TableName, field: &str) -> Result<(), Problem> {
     if may_place {
         Ok(())
     } else {
@@ -368,6 +364,7 @@ async fn references(client: &Client, oid: i64) -> Result<Vec<Reference>, tokio_p
                 may_select: row.get(4),
                 may_use_schema: row.get(5),
                 hidden: row.get(6),
+                effect: row.get(7),
             })
         })
         .collect())

@@ -15,22 +15,62 @@ impl Judge<'_> {
         self.undetermined(&mut sql)?;
         self.no_ground_applies(&mut sql)?;
         self.missing_related(&mut sql)?;
-        let effects = match &self.rule.action {
+        match self.rule.action {
             Action::Protect => return Ok(()),
-            Action::Delete => &self.table.on_delete,
-            Action::Mask(_) | Action::Set(_) => &self.table.on_update,
-        };
-        if !effects.is_empty() {
-            let detail = format!("{} has {}", self.table.name, effects.join(", "));
-            return Err(Problem::new(Reason::UndeclaredCascade, self.field("dataset"), detail));
+            Action::Delete => self.check_cascade()?,
+            Action::Mask(_) | Action::Set(_) => self.sets_off(&self.table.on_update, "dataset")?,
         }
-        if self.rule.action == Action::Delete {
-            self.check_delete()?;
-        }
-        if self.looks_elsewhere() || self.rule.keep_newest.is_some() {
+        if self.looks_elsewhere() || self.rule.keep_newest.is_some() || !self.rule.cascade.is_empty() {
             self.check_locks()?;
         }
         super::disposal::statement(self).map(|_| ())
+    }
+
+    /// Nothing happens but what the policy says.
+    fn sets_off(&self, effects: &[String], part: &str) -> Result<(), Problem> {
+        if effects.is_empty() {
+            return Ok(());
+        }
+        let detail = format!("{} has {}", self.table.name, effects.join(", "));
+        Err(Problem::new(Reason::UndeclaredCascade, self.field(part), detail))
+    }
+
+    /// Every table of which rows are deleted.
+    fn check_cascade(&self) -> Result<(), Problem> {
+        let cascade = self.cascade()?;
+        for (index, (judge, named, part)) in cascade.members().into_iter().enumerate() {
+            let keys = judge.table.references.iter().filter(|key| !named.contains(key));
+            let effects = judge.table.on_delete.iter().cloned();
+            let mut effects: Vec<String> = effects.chain(keys.filter_map(|key| key.effect.clone())).collect();
+            effects.sort();
+            judge.sets_off(&effects, &part)?;
+            let part = if index == 0 { "then.delete" } else { &part };
+            judge.check_delete(part)?;
+            let field = self.field(part);
+            if index > 0 && !judge.table.may_lock {
+                let lock = self.rule.cascade.relations().find(|relation| {
+                    (relation.schema.as_str(), relation.table.as_str())
+                        == (judge.table.name.schema.as_str(), judge.table.name.name.as_str())
+                });
+                let column = lock.and_then(|relation| relation.columns.first());
+                let column = column.map_or_else(String::new, |(_, theirs)| quoted(theirs));
+                let detail = format!(
+                    "rows are locked before they go with others; GRANT UPDATE ({column}) ON {}",
+                    judge.table.name.quoted()
+                );
+                return Err(Problem::new(Reason::MissingGrant, field, detail));
+            }
+        }
+        for (index, node) in cascade.parents.iter().enumerate() {
+            let field = self.field(&format!("then.delete.emptyParents[{index}]"));
+            let table = node.judge.table;
+            catalogue::needs_place(table.may_place, &table.name, &field)?;
+            if table.partitioned && !table.may_tell_partitions {
+                let what = catalogue::select(&table.name, &["tableoid"]);
+                return Err(Problem::new(Reason::MissingGrant, field, what));
+            }
+        }
+        cascade.check_ties()
     }
 
     /// Rows that are judged by rows of other tables are locked before they are judged.
@@ -53,14 +93,14 @@ impl Judge<'_> {
         Err(Problem::new(Reason::MissingGrant, self.field("dataset"), what))
     }
 
-    fn check_delete(&self) -> Result<(), Problem> {
-        let grant = |what: String| Err(Problem::new(Reason::MissingGrant, self.field("then.delete"), what));
+    fn check_delete(&self, part: &str) -> Result<(), Problem> {
+        let grant = |what: String| Err(Problem::new(Reason::MissingGrant, self.field(part), what));
         if !self.table.may_delete {
             return grant(format!("GRANT DELETE ON {}", self.table.name.quoted()));
         }
         for reference in &self.table.references {
             for (_, ours) in &reference.columns {
-                self.column(ours, &self.field("then.delete"))?;
+                self.column(ours, &self.field(part))?;
             }
             let seen = "point here and keep their parent, which can only be seen with";
             if !reference.may_use_schema {

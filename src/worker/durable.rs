@@ -14,19 +14,22 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 const SQL: &str = "SELECT pg_current_wal_insert_lsn()::text, pg_current_wal_flush_lsn() >= $1::pg_lsn";
 
+/// Rows of the rule's table, and rows of other tables that went with them.
+pub type Rows = (i64, i64);
+
 /// Counts rows whose disposal has reached the disk.
 #[derive(Debug, Default)]
 pub struct Durable {
     /// Rows that would survive a crash.
-    pub rows: i64,
+    pub rows: Rows,
     /// Rows, and the place in the server's log up to which they are written.
-    pending: Option<(i64, String)>,
+    pending: Option<(Rows, String)>,
     asked: Option<Instant>,
 }
 
 impl Durable {
     /// So many rows were disposed of by now. Asks the server at most every half second.
-    pub async fn note(&mut self, client: &Client, rows: i64) -> Result<(), tokio_postgres::Error> {
+    pub async fn note(&mut self, client: &Client, rows: Rows) -> Result<(), tokio_postgres::Error> {
         if self.asked.is_some_and(|asked| asked.elapsed() < EVERY) {
             return Ok(());
         }
@@ -34,10 +37,10 @@ impl Durable {
     }
 
     /// Waits until all of them are on disk.
-    pub async fn wait(&mut self, client: &Client, rows: i64) -> Result<(), tokio_postgres::Error> {
+    pub async fn wait(&mut self, client: &Client, rows: Rows) -> Result<(), tokio_postgres::Error> {
         let began = Instant::now();
         self.pending = None;
-        while rows > 0 && self.rows < rows && began.elapsed() < LONGEST_WAIT {
+        while rows > (0, 0) && self.rows < rows && began.elapsed() < LONGEST_WAIT {
             self.ask(client, rows).await?;
             if self.rows < rows {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -47,7 +50,7 @@ impl Durable {
         Ok(())
     }
 
-    async fn ask(&mut self, client: &Client, rows: i64) -> Result<(), tokio_postgres::Error> {
+    async fn ask(&mut self, client: &Client, rows: Rows) -> Result<(), tokio_postgres::Error> {
         let place = self.pending.as_ref().map_or("0/0", |(_, place)| place.as_str());
         let row = client.query_typed_one(SQL, &[(&place, Type::TEXT)]).await?;
         self.asked = Some(Instant::now());

@@ -58,6 +58,8 @@ pub struct Judge<'a> {
     pub table: &'a Table,
     /// Tables at whose rows rules look besides their own.
     pub related: &'a Tables,
+    /// The plan.
+    pub plan: &'a WorkPlan,
     /// Rules of the same table whose grounds may protect a row from this rule.
     pub others: Vec<&'a PlannedRule>,
     /// The time.
@@ -74,20 +76,25 @@ impl<'a> Judge<'a> {
         related: &'a Tables,
         clock: &'a Clock,
     ) -> Self {
-        let same = |other: &&PlannedRule| {
-            (&other.schema, &other.table) == (&rule.schema, &rule.table) && other.name != rule.name
-        };
+        let on_table = plan.on_table(&rule.schema, &rule.table);
         Self {
             rule,
             table,
             related,
-            others: plan.rules.iter().chain(&plan.protections).filter(same).collect(),
+            plan,
+            others: on_table.filter(|other| other.name != rule.name).collect(),
             clock,
         }
     }
 }
 
 impl Judge<'_> {
+    /// Whether no row of another table decides if a row may be deleted: none can point at it, and none goes with it.
+    #[must_use]
+    pub fn goes_alone(&self) -> bool {
+        self.table.references.is_empty() && self.rule.cascade.dependents.is_empty()
+    }
+
     /// `rules[name].part`, as the message names the field.
     #[must_use]
     pub fn field(&self, part: &str) -> String {
@@ -105,19 +112,10 @@ impl Judge<'_> {
         self.not_pointed_at(sql)
     }
 
-    /// No row of another table points at it, where that would keep it.
+    /// No row of another table keeps it from being deleted: by pointing at it, or as one that would have to go with it.
     pub fn not_pointed_at(&self, sql: &mut Sql) -> Result<(), Problem> {
         if self.rule.action == Action::Delete {
-            for reference in &self.table.references {
-                sql.push(" AND NOT EXISTS (SELECT FROM ");
-                sql.push(&reference.table.quoted());
-                sql.push(" d WHERE ");
-                sql.join(" AND ", "false", &reference.columns, |sql, _, (theirs, ours)| {
-                    sql.push(&format!("d.{} = {}", quoted(theirs), row(ours)));
-                    Ok(())
-                })?;
-                sql.push(")");
-            }
+            self.cascade()?.may_go(sql)?;
         }
         Ok(())
     }

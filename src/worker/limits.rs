@@ -11,6 +11,8 @@ pub struct Wanted {
     pub rule: String,
     /// Rows that are due.
     pub due: i64,
+    /// Rows of other tables that would go with them.
+    pub along: i64,
     /// Rows of its table.
     pub total: i64,
 }
@@ -39,7 +41,10 @@ fn is_approved(limits: &PlannedLimits, rows: i64, now: Timestamp) -> bool {
 
 /// Refuses a run that would touch more than the policy expects, with the numbers.
 pub fn judge(limits: &PlannedLimits, wanted: &[Wanted], now: Timestamp) -> Result<(), Problem> {
-    let rows: i64 = wanted.iter().map(|wanted| wanted.due).fold(0, i64::saturating_add);
+    let rows: i64 = wanted
+        .iter()
+        .map(|wanted| wanted.due.saturating_add(wanted.along))
+        .fold(0, i64::saturating_add);
     if is_approved(limits, rows, now) {
         return Ok(());
     }
@@ -57,7 +62,7 @@ pub fn judge(limits: &PlannedLimits, wanted: &[Wanted], now: Timestamp) -> Resul
     {
         return exceeded(format!("limits.maxRows is {most}"));
     }
-    for Wanted { rule, due, total } in wanted {
+    for Wanted { rule, due, total, .. } in wanted {
         let over = due.saturating_mul(100) > total.saturating_mul(limits.max_percent);
         if *total >= limits.percent_from && over {
             return exceeded(format!(
@@ -90,6 +95,7 @@ mod tests {
         vec![Wanted {
             rule: "logs".to_owned(),
             due,
+            along: 0,
             total,
         }]
     }
@@ -105,6 +111,16 @@ mod tests {
         assert_eq!(problem.detail, "would touch 51 rows, limits.maxRows is 50");
         assert!(judge(&limits(None, None), &wanted(250, 1000), now()).is_ok());
         assert!(judge(&limits(None, None), &wanted(251, 1000), now()).is_err());
+    }
+
+    #[test]
+    fn rows_that_go_with_others_are_counted_by_rows_and_not_by_percent() {
+        let mut wanted = wanted(40, 1000);
+        wanted[0].along = 10;
+        assert!(judge(&limits(Some(50), None), &wanted, now()).is_ok());
+        wanted[0].along = 11;
+        assert!(judge(&limits(Some(50), None), &wanted, now()).is_err());
+        assert!(judge(&limits(None, None), &wanted, now()).is_ok());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! files, the report is a line of its log and the container's termination message.
 
 mod anchor;
+mod cascade;
 pub mod catalogue;
 mod check;
 mod condition;

@@ -77,7 +77,7 @@ pub fn relations(rule: &PlannedRule) -> impl Iterator<Item = &PlannedRelation> {
         .iter()
         .flat_map(exists_of)
         .map(|(_, exists)| &exists.relation);
-    rule.relations.values().chain(exists)
+    rule.relations.values().chain(exists).chain(rule.cascade.relations())
 }
 
 /// The `exists` and `notExists` of a ground.
@@ -150,15 +150,7 @@ impl Judge<'_> {
     ) -> Result<Referred<'b>, Problem> {
         let table = self.other(relation, field)?;
         let known = table.column(column, field)?;
-        let is_unique = table.unique.iter().any(|key| {
-            key.iter()
-                .all(|part| relation.columns.iter().any(|(_, theirs)| theirs == part))
-        });
-        if !is_unique {
-            let columns: Vec<&str> = relation.columns.iter().map(|(_, theirs)| theirs.as_str()).collect();
-            let detail = format!("({}) is not unique in {}", columns.join(", "), table.name);
-            return Err(Problem::new(Reason::RelationNotUnique, field, detail));
-        }
+        leads_to_one(table, relation.columns.iter().map(|(_, theirs)| theirs), field)?;
         let tie = self.tie(relation, table, "r", field)?;
         let from = format!("FROM {} AS r WHERE {tie}", table.name.quoted());
         Ok(Referred {
@@ -171,7 +163,7 @@ impl Judge<'_> {
     }
 
     /// The other table of a relation.
-    fn other(&self, relation: &PlannedRelation, field: &str) -> Result<&Table, Problem> {
+    pub fn other(&self, relation: &PlannedRelation, field: &str) -> Result<&Table, Problem> {
         let key = (relation.schema.clone(), relation.table.clone());
         match self.related.get(&key) {
             Some(Ok(table)) => Ok(table),
@@ -181,7 +173,7 @@ impl Judge<'_> {
     }
 
     /// The other row is tied to the row being judged.
-    fn tie(&self, relation: &PlannedRelation, table: &Table, alias: &str, field: &str) -> Result<String, Problem> {
+    pub fn tie(&self, relation: &PlannedRelation, table: &Table, alias: &str, field: &str) -> Result<String, Problem> {
         let mut pairs = Vec::with_capacity(relation.columns.len());
         for (ours, theirs) in &relation.columns {
             let (left, right) = (self.table.column(ours, field)?, table.column(theirs, field)?);
@@ -300,51 +292,74 @@ impl Judge<'_> {
 
     /// Every tie to a row that decides about the rule's rows.
     pub fn elsewhere(&self) -> impl Iterator<Item = &PlannedRelation> {
-        let protecting = self
-            .protectors()
-            .map(|(rule, ground)| (rule, std::slice::from_ref(ground)));
-        std::iter::once((self.rule, &self.rule.grounds[..]))
-            .chain(protecting)
-            .flat_map(|(rule, grounds)| {
-                let exists = grounds.iter().flat_map(exists_of).map(|(_, exists)| &exists.relation);
-                let through = rule
-                    .relations
-                    .iter()
-                    .filter(|(name, _)| reads_through(rule, grounds, name));
-                through.map(|(_, relation)| relation).chain(exists)
-            })
+        let own = ties(self.rule, &self.rule.grounds);
+        own.chain(self.protecting_elsewhere())
+    }
+
+    /// Every tie to a row that decides whether a ground of another rule protects a row.
+    fn protecting_elsewhere(&self) -> impl Iterator<Item = &PlannedRelation> {
+        let protectors = self.protectors();
+        protectors.flat_map(|(rule, ground)| ties(rule, std::slice::from_ref(ground)))
     }
 
     /// Whether some table at which the rule looks is tied to its own by no foreign key: what commits there while a batch
-    /// is under way then stands against nothing.
+    /// is under way then stands against nothing. The same of what goes with its rows.
     pub async fn has_race_window(&self, client: &Client) -> Result<bool, StoreError> {
         for relation in self.elsewhere() {
-            let Some(Ok(other)) = self.related.get(&(relation.schema.clone(), relation.table.clone())) else {
-                continue;
-            };
-            let (ours, theirs): (Vec<&str>, Vec<&str>) = relation
-                .columns
-                .iter()
-                .map(|(ours, theirs)| (ours.as_str(), theirs.as_str()))
-                .unzip();
-            let tied = client
-                .query_typed_one(
-                    TIED_SQL,
-                    &[
-                        (&self.table.oid, Type::INT8),
-                        (&other.oid, Type::INT8),
-                        (&ours, Type::TEXT_ARRAY),
-                        (&theirs, Type::TEXT_ARRAY),
-                    ],
-                )
-                .await
-                .map_err(|error| StoreError::of(&error))?;
-            if !tied.get::<_, bool>(0) {
+            if !self.is_tied(client, relation).await? {
                 return Ok(true);
+            }
+        }
+        let Ok(cascade) = self.cascade() else {
+            return Ok(false);
+        };
+        for (judge, relation) in cascade.ties() {
+            if !judge.is_tied(client, relation).await? {
+                return Ok(true);
+            }
+        }
+        for node in cascade.dependents.iter().chain(&cascade.parents) {
+            for relation in node.judge.protecting_elsewhere() {
+                if !node.judge.is_tied(client, relation).await? {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
     }
+
+    /// A foreign key ties the two tables by exactly these columns. What could not be looked up is told elsewhere.
+    async fn is_tied(&self, client: &Client, relation: &PlannedRelation) -> Result<bool, StoreError> {
+        let Some(Ok(other)) = self.related.get(&(relation.schema.clone(), relation.table.clone())) else {
+            return Ok(true);
+        };
+        let (ours, theirs): (Vec<&str>, Vec<&str>) = relation
+            .columns
+            .iter()
+            .map(|(ours, theirs)| (ours.as_str(), theirs.as_str()))
+            .unzip();
+        let tied = client
+            .query_typed_one(
+                TIED_SQL,
+                &[
+                    (&self.table.oid, Type::INT8),
+                    (&other.oid, Type::INT8),
+                    (&ours, Type::TEXT_ARRAY),
+                    (&theirs, Type::TEXT_ARRAY),
+                ],
+            )
+            .await
+            .map_err(|error| StoreError::of(&error))?;
+        Ok(tied.get(0))
+    }
+}
+
+/// The ties by which these grounds of a rule, or its own conditions, look at other rows.
+fn ties<'a>(rule: &'a PlannedRule, grounds: &'a [PlannedGround]) -> impl Iterator<Item = &'a PlannedRelation> {
+    let exists = grounds.iter().flat_map(exists_of).map(|(_, exists)| &exists.relation);
+    let through = rule.relations.iter();
+    let through = through.filter(move |(name, _)| reads_through(rule, grounds, name));
+    through.map(|(_, relation)| relation).chain(exists)
 }
 
 /// A foreign key between two tables, in either direction, over exactly these pairs of columns.
@@ -361,6 +376,17 @@ keys AS (
    WHERE f.contype = 'f' AND f.convalidated AND (f.conrelid, f.confrelid) IN (($1::int8::oid, $2::int8::oid), ($2::int8::oid, $1::int8::oid)))
 SELECT EXISTS (SELECT FROM keys GROUP BY oid
                HAVING array_agg(ours || ' ' || theirs ORDER BY ours, theirs) = (SELECT pairs FROM wanted))";
+
+/// No two rows of the table have the same values in these columns.
+pub fn leads_to_one<'a>(table: &Table, columns: impl Iterator<Item = &'a String>, field: &str) -> Result<(), Problem> {
+    let columns: Vec<&str> = columns.map(String::as_str).collect();
+    let is_unique = |key: &Vec<String>| key.iter().all(|part| columns.contains(&part.as_str()));
+    if table.unique.iter().any(is_unique) {
+        return Ok(());
+    }
+    let detail = format!("({}) is not unique in {}", columns.join(", "), table.name);
+    Err(Problem::new(Reason::RelationNotUnique, field, detail))
+}
 
 /// Whether the rule's own conditions or these grounds name a column through the relation.
 fn reads_through(rule: &PlannedRule, grounds: &[PlannedGround], relation: &str) -> bool {

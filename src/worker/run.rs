@@ -45,6 +45,10 @@ struct RuleProgress {
     /// Counted before the first write.
     counted: bool,
     due_before: i64,
+    /// Rows of other tables that would go with them.
+    cascaded_before: i64,
+    /// Rows may have gone.
+    begun: bool,
     overdue_before: i64,
     total: Option<i64>,
     /// Age of the oldest row that a completed deletion leaves.
@@ -239,6 +243,10 @@ impl Run<'_> {
                     progress.report.race_window = race_window.map_err(|error| Fault::of_stripped(&error, judge))?;
                     progress.report.access_path = path;
                     progress.due_before = progress.report.due;
+                    if progress.due_before > 0 && !judge.rule.cascade.is_empty() {
+                        progress.cascaded_before = survey::cascaded(&session.client, judge).await?;
+                        progress.report.cascaded = progress.cascaded_before;
+                    }
                     progress.overdue_before = progress.report.overdue;
                     progress.total = counts.total;
                     progress.oldest_kept = survey::age(counts.oldest_kept, judge);
@@ -277,6 +285,7 @@ impl Run<'_> {
             wanted.push(Wanted {
                 rule: judge.rule.name.clone(),
                 due,
+                along: progress.cascaded_before,
                 total,
             });
         }
@@ -303,6 +312,10 @@ impl Run<'_> {
             let nothing = progress.swept || progress.due_before == 0 || judge.rule.action == Action::Protect;
             if nothing || progress.report.problem.is_some() {
                 continue;
+            }
+            if !progress.begun {
+                progress.begun = true;
+                progress.report.cascaded = 0;
             }
             match sweep_rule(session, judge, (self.guard, self.live), progress).await {
                 Ok(()) => progress.swept = true,
@@ -374,6 +387,9 @@ impl Run<'_> {
                 Action::Protect => continue,
             };
             *sum += progress.report.affected;
+            if progress.begun {
+                *sum += progress.report.cascaded;
+            }
         }
         totals
     }
@@ -479,10 +495,12 @@ async fn sweep_rule(
     let mut sweep = Sweep::new(&session.client, judge, guard, live);
     let swept = sweep.run(progress.anchor.as_ref()).await;
     // Rows that a crash may have brought back are counted when they go again.
-    progress.report.affected += match &swept {
+    let (affected, along) = match &swept {
         Err(Fault::Lost(_)) => sweep.durable.rows,
-        _ => sweep.affected,
+        _ => (sweep.affected, sweep.along),
     };
+    progress.report.affected += affected;
+    progress.report.cascaded += along;
     let locked = std::mem::take(&mut sweep.locked);
     // What was counted and not disposed of is still due, until a complete pass tells better. The oldest went first.
     progress.report.due = (progress.due_before - progress.report.affected).max(0);

@@ -130,6 +130,19 @@ pub async fn at_once(client: &Client, judge: &Judge<'_>, sql: &Sql) -> Result<Co
     Ok(counts)
 }
 
+/// How many rows of other tables would go with the due ones.
+pub async fn cascaded(client: &Client, judge: &Judge<'_>) -> Result<i64, Fault> {
+    let fault = |error: tokio_postgres::Error| Fault::of(&error, judge);
+    timeout(client, COUNT_TIMEOUT).await.map_err(fault)?;
+    let mut rows = 0;
+    for sql in judge.cascade()?.counting_statements()? {
+        let row = client.query_typed_one(&sql.text, &sql.values()).await.map_err(fault)?;
+        rows += row.get::<_, i64>(0);
+    }
+    timeout(client, USUAL_TIMEOUT).await.map_err(fault)?;
+    Ok(rows)
+}
+
 /// Counts along the index of the only ground: due rows lie before the anchor's last value, and NULLs, infinities and
 /// starts in the future at the ends of the index.
 pub async fn along_index(
@@ -194,7 +207,7 @@ pub async fn along_index(
         oldest: start(judge, &oldest, 0),
         oldest_kept: earlier(found.oldest_kept, start(judge, &younger, 0)),
     };
-    if !judge.table.references.is_empty() {
+    if !judge.goes_alone() {
         counts.report.kept_by_dependent = kept_by_dependent(client, judge, anchor, cast).await? - counts.report.due;
     }
     finish(&mut counts, judge);
@@ -330,7 +343,7 @@ fn counting_statement(judge: &Judge<'_>) -> Result<Sql, Problem> {
     sql.push("), count(*) FILTER (WHERE ");
     judge.no_ground_applies(&mut sql)?;
     sql.push("), ");
-    if judge.table.references.is_empty() {
+    if judge.goes_alone() {
         sql.push("0::int8");
     } else {
         sql.push("count(*) FILTER (WHERE ");

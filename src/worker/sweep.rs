@@ -91,6 +91,8 @@ pub struct Sweep<'a> {
     live: &'a Progress,
     /// Rows disposed of so far. It survives a fault.
     pub affected: i64,
+    /// Rows of other tables that went with them.
+    pub along: i64,
     /// Windows in which other sessions hold locks.
     pub locked: Vec<Window>,
     /// Rows had to stay that are in no window.
@@ -129,6 +131,7 @@ impl<'a> Sweep<'a> {
             guard,
             live,
             affected: 0,
+            along: 0,
             locked: Vec::new(),
             rows_left: false,
             durable: Durable::default(),
@@ -146,7 +149,7 @@ impl<'a> Sweep<'a> {
         let usual = self.setting("plan_cache_mode", "force_custom_plan").await;
         swept.and(usual)?;
         self.lock_timeout(false).await?;
-        let durable = self.durable.wait(self.client, self.affected).await;
+        let durable = self.durable.wait(self.client, (self.affected, self.along)).await;
         durable.map_err(|error| Fault::of(&error, self.judge))
     }
 
@@ -243,9 +246,10 @@ impl<'a> Sweep<'a> {
                     let rows = disposed.rows;
                     let elapsed = began.elapsed();
                     self.affected = self.affected.saturating_add_unsigned(rows);
+                    self.along = self.along.saturating_add_unsigned(disposed.along);
                     self.live.add_rows(rows);
                     self.say_progress();
-                    let noted = self.durable.note(self.client, self.affected).await;
+                    let noted = self.durable.note(self.client, (self.affected, self.along)).await;
                     noted.map_err(|error| Fault::of(&error, self.judge))?;
                     return Ok(if disposed.left > 0 {
                         Batch::Part

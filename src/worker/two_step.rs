@@ -1,14 +1,16 @@
 //! A batch of a rule that looks at rows of other tables. In one statement it would not be safe: a related row that commits
 //! after the statement's snapshot, and before the row is locked, is not seen. So the rows are locked first, and judged
-//! again by a statement of its own, whose snapshot is younger than the locks (SEMANTICS 3.2).
+//! again by a statement of its own, whose snapshot is younger than the locks (SEMANTICS 3.2). Rows that go with them are locked
+//! before that as well, and go in the same transaction.
 
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Statement};
 
+use super::cascade::Cascade;
 use super::disposal;
 use super::judge::{Horizon, Judge};
 use super::newest::Newest;
-use super::sql::Sql;
+use super::sql::{Parameter, Sql};
 use super::sweep::Fault;
 
 /// A statement that disposes of due rows, ready to run.
@@ -23,6 +25,8 @@ struct Steps {
     find: Find,
     /// Locks them, and leaves out those that others have locked.
     lock: Statement,
+    /// What goes with them.
+    along: Option<Along>,
 }
 
 enum Find {
@@ -32,11 +36,24 @@ enum Find {
     Given(Keys),
 }
 
+/// The steps of a cascade. Of the rows in question the first two parameters of each are the places.
+struct Along {
+    lock_dependents: Vec<Statement>,
+    lock_parents: Vec<Statement>,
+    /// Which of the locked rows may go with all that hangs on them.
+    judge: Statement,
+    delete_dependents: Vec<(Statement, Vec<Parameter>)>,
+    delete: Statement,
+    delete_parents: Vec<(Statement, Vec<Parameter>)>,
+}
+
 /// What a batch did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Disposed {
     /// Rows disposed of.
     pub rows: u64,
+    /// Rows of other tables that went with them.
+    pub along: u64,
     /// Due rows that other sessions had locked.
     pub left: usize,
 }
@@ -45,12 +62,12 @@ impl Prepared {
     /// Prepares a statement of [`disposal::statement`], with whatever window follows its predicate.
     pub async fn new(client: &Client, judge: &Judge<'_>, sql: &Sql) -> Result<Self, Fault> {
         let fault = |error: Error| Fault::of(&error, judge);
-        if !judge.looks_elsewhere() {
+        if !judge.looks_elsewhere() && judge.rule.cascade.is_empty() {
             let dispose = client.prepare(&sql.text).await.map_err(fault)?;
             return Ok(Self { dispose, steps: None });
         }
         let table = judge.table.name.quoted();
-        let (place, among) = places(judge.table.partitioned);
+        let place = place(judge.table.partitioned);
         let head = disposal::head(judge)?;
         let predicate = &sql.text[head.text.len()..];
         // What the row would become is bound as well, and a parameter that is not mentioned has no type.
@@ -61,23 +78,14 @@ impl Prepared {
             "SELECT {place} FROM {table} AS t WHERE {predicate}{}",
             mentioned.concat()
         );
-        let lock = format!(
-            "SELECT {place} FROM {table} AS t WHERE {} FOR UPDATE SKIP LOCKED",
-            among(1)
-        );
-        let dispose = format!("{} AND {}", sql.text, among(sql.parameters.len() + 1));
         let find = Find::By(client.prepare(&find).await.map_err(fault)?);
-        let lock = client.prepare(&lock).await.map_err(fault)?;
-        Ok(Self {
-            dispose: client.prepare(&dispose).await.map_err(fault)?,
-            steps: Some(Steps { find, lock }),
-        })
+        let among = among("t", judge.table.partitioned, sql.parameters.len() + 1);
+        let dispose = format!("{} AND {among}", sql.text);
+        Self::with_steps(client, judge, find, &dispose).await
     }
 
     /// Prepares the disposal of rows whose places are known and given later. They are ranked once more when they are locked.
     pub async fn of_newest(client: &Client, judge: &Judge<'_>, newest: &Newest<'_>) -> Result<(Self, Sql), Fault> {
-        let fault = |error: Error| Fault::of(&error, judge);
-        let (place, among) = places(judge.table.partitioned);
         let mut sql = disposal::head(judge)?;
         judge.due_by_itself(&mut sql, Horizon::Due)?;
         judge.not_pointed_at(&mut sql)?;
@@ -88,21 +96,31 @@ impl Prepared {
         };
         newest.is_still_beyond(&mut ranked, PLACES)?;
         sql.parameters = ranked.parameters;
-        let among_these = among(sql.parameters.len() + 1);
-        sql.push(&format!(" AND {among_these} AND "));
-        sql.push(&ranked.text.replace(PLACES, &among_these));
+        let among = among("t", judge.table.partitioned, sql.parameters.len() + 1);
+        sql.push(&format!(" AND {among} AND {}", ranked.text.replace(PLACES, &among)));
+        let prepared = Self::with_steps(client, judge, Find::Given(Keys::default()), &sql.text).await?;
+        Ok((prepared, sql))
+    }
+
+    /// `dispose` has the places of the rows as its last two parameters.
+    async fn with_steps(client: &Client, judge: &Judge<'_>, find: Find, dispose: &str) -> Result<Self, Fault> {
+        let fault = |error: Error| Fault::of(&error, judge);
         let table = judge.table.name.quoted();
-        let lock = format!(
-            "SELECT {place} FROM {table} AS t WHERE {} FOR UPDATE SKIP LOCKED",
-            among(1)
-        );
-        let steps = Steps {
-            find: Find::Given(Keys::default()),
-            lock: client.prepare(&lock).await.map_err(fault)?,
+        let (place, among) = (place(judge.table.partitioned), among("t", judge.table.partitioned, 1));
+        let lock = format!("SELECT {place} FROM {table} AS t WHERE {among} FOR UPDATE SKIP LOCKED");
+        let lock = client.prepare(&lock).await.map_err(fault)?;
+        let cascade = judge.cascade()?;
+        let along = if cascade.is_empty() {
+            None
+        } else {
+            let predicate = &dispose[disposal::head(judge)?.text.len()..];
+            let judged = format!("SELECT {place} FROM {table} AS t WHERE {predicate}");
+            Some(Along::new(client, judge, &cascade, &judged).await?)
         };
-        let dispose = client.prepare(&sql.text).await.map_err(fault)?;
-        let steps = Some(steps);
-        Ok((Self { dispose, steps }, sql))
+        Ok(Self {
+            dispose: client.prepare(dispose).await.map_err(fault)?,
+            steps: Some(Steps { find, lock, along }),
+        })
     }
 
     /// The rows of the next batch, where their places are known.
@@ -116,7 +134,10 @@ impl Prepared {
     pub async fn execute(&self, client: &Client, parameters: &[&(dyn ToSql + Sync)]) -> Result<Disposed, Error> {
         let Some(steps) = &self.steps else {
             let rows = client.execute(&self.dispose, parameters).await?;
-            return Ok(Disposed { rows, left: 0 });
+            return Ok(Disposed {
+                rows,
+                ..Disposed::default()
+            });
         };
         let by_statement;
         let found = match &steps.find {
@@ -127,10 +148,10 @@ impl Prepared {
             }
         };
         if found.0.is_empty() {
-            return Ok(Disposed { rows: 0, left: 0 });
+            return Ok(Disposed::default());
         }
         client.query_typed("BEGIN", &[]).await?;
-        let done = self.locked(client, &steps.lock, found, parameters).await;
+        let done = self.locked(client, steps, found, parameters).await;
         let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
         let ended = client.query_typed(end, &[]).await;
         let disposed = done?;
@@ -140,17 +161,94 @@ impl Prepared {
     async fn locked(
         &self,
         client: &Client,
-        lock: &Statement,
+        steps: &Steps,
         found: &Keys,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Disposed, Error> {
-        let locked = keys(client, lock, &[&found.0, &found.1]).await?;
+        let locked = keys(client, &steps.lock, &[&found.0, &found.1]).await?;
+        let left = found.0.len().saturating_sub(locked.0.len());
         let mut parameters = parameters.to_vec();
         parameters.extend([&locked.0 as &(dyn ToSql + Sync), &locked.1]);
+        if let Some(along) = &steps.along {
+            let disposed = along.execute(client, &locked, &parameters).await?;
+            return Ok(Disposed { left, ..disposed });
+        }
         let rows = client.execute(&self.dispose, &parameters).await?;
-        let left = found.0.len().saturating_sub(locked.0.len());
-        Ok(Disposed { rows, left })
+        Ok(Disposed { rows, along: 0, left })
     }
+}
+
+impl Along {
+    async fn new(client: &Client, judge: &Judge<'_>, cascade: &Cascade<'_>, judged: &str) -> Result<Self, Fault> {
+        let fault = |error: Error| Fault::of(&error, judge);
+        let root = |alias: &str| among(alias, judge.table.partitioned, 1);
+        let mut along = Self {
+            lock_dependents: Vec::new(),
+            lock_parents: Vec::new(),
+            judge: client.prepare(judged).await.map_err(fault)?,
+            delete_dependents: Vec::new(),
+            delete: client
+                .prepare(&format!(
+                    "DELETE FROM {} AS t WHERE {}",
+                    judge.table.name.quoted(),
+                    root("t")
+                ))
+                .await
+                .map_err(fault)?,
+            delete_parents: Vec::new(),
+        };
+        for index in 0..cascade.dependents.len() {
+            let sql = cascade.lock_dependents(index, &root("c0"));
+            along.lock_dependents.push(client.prepare(&sql).await.map_err(fault)?);
+        }
+        for index in cascade.order()? {
+            let sql = cascade.delete_dependents(index, &root("c0"))?;
+            let statement = client.prepare(&sql.text).await.map_err(fault)?;
+            along.delete_dependents.push((statement, sql.parameters));
+        }
+        for (index, parent) in cascade.parents.iter().enumerate() {
+            let partitioned = parent.judge.table.partitioned;
+            let sql = cascade.lock_parents(index, place(partitioned), &root("c0"));
+            along.lock_parents.push(client.prepare(&sql).await.map_err(fault)?);
+            let sql = cascade.delete_parents(index, &among("t", partitioned, 1))?;
+            let statement = client.prepare(&sql.text).await.map_err(fault)?;
+            along.delete_parents.push((statement, sql.parameters));
+        }
+        Ok(along)
+    }
+
+    /// Everything is locked before anything is judged, so that what is judged stays as it is.
+    async fn execute(
+        &self,
+        client: &Client,
+        locked: &Keys,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Disposed, Error> {
+        for lock in &self.lock_dependents {
+            client.query(lock, &[&locked.0, &locked.1]).await?;
+        }
+        let mut parents = Vec::with_capacity(self.lock_parents.len());
+        for lock in &self.lock_parents {
+            parents.push(keys(client, lock, &[&locked.0, &locked.1]).await?);
+        }
+        let going = keys(client, &self.judge, parameters).await?;
+        let mut along = 0;
+        for (delete, values) in &self.delete_dependents {
+            along += at(client, delete, &going, values).await?;
+        }
+        let rows = at(client, &self.delete, &going, &[]).await?;
+        for ((delete, values), parents) in self.delete_parents.iter().zip(&parents) {
+            along += at(client, delete, parents, values).await?;
+        }
+        Ok(Disposed { rows, along, left: 0 })
+    }
+}
+
+/// Runs a statement about rows at these places; the values begin with two that stand for the places.
+async fn at(client: &Client, statement: &Statement, places: &Keys, values: &[Parameter]) -> Result<u64, Error> {
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&places.0, &places.1];
+    parameters.extend(values.iter().skip(2).map(|value| value as &(dyn ToSql + Sync)));
+    client.execute(statement, &parameters).await
 }
 
 /// Where rows lie: tuple identifiers, and the partitions in which they are meant. While a row is locked it stays there.
@@ -179,23 +277,24 @@ pub const fn named_place(partitioned: bool) -> &'static str {
     }
 }
 
-/// The place of a row as two texts, and "its place is among those bound from this parameter on".
-fn places(partitioned: bool) -> (&'static str, impl Fn(usize) -> String) {
-    let place = if partitioned {
+/// The place of a row as two texts.
+const fn place(partitioned: bool) -> &'static str {
+    if partitioned {
         "t.ctid::text, t.tableoid::int8::text"
     } else {
         "t.ctid::text, ''"
-    };
-    let among = move |first: usize| {
-        let tids = format!("${first}::text[]::tid[]");
-        let second = first + 1;
-        if partitioned {
-            format!(
-                "t.ctid = ANY ({tids}) AND (t.tableoid::int8, t.ctid) IN (SELECT p, c FROM unnest(${second}::text[]::int8[], {tids}) AS u (p, c))"
-            )
-        } else {
-            format!("t.ctid = ANY ({tids}) AND ${second}::text[] IS NOT NULL")
-        }
-    };
-    (place, among)
+    }
+}
+
+/// The place of a row is among those bound from this parameter on.
+fn among(alias: &str, partitioned: bool, first: usize) -> String {
+    let tids = format!("${first}::text[]::tid[]");
+    let second = first + 1;
+    if partitioned {
+        format!(
+            "{alias}.ctid = ANY ({tids}) AND ({alias}.tableoid::int8, {alias}.ctid) IN (SELECT p, c FROM unnest(${second}::text[]::int8[], {tids}) AS u (p, c))"
+        )
+    } else {
+        format!("{alias}.ctid = ANY ({tids}) AND ${second}::text[] IS NOT NULL")
+    }
 }

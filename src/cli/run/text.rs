@@ -115,6 +115,7 @@ fn counts(text: &mut String, report: &RuleReport) {
         ("due", report.due),
         ("overdue", report.overdue),
         ("disposed of", report.affected),
+        ("of other tables with them", report.cascaded),
         ("without start event", report.without_start_event),
         ("undetermined", report.undetermined),
         ("no ground applies", report.no_ground_applies),

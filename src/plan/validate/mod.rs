@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use kube::ResourceExt as _;
 
 use self::durations::{active_deadline, within};
+use super::cascade;
 use super::reasons;
 use super::relations;
 use super::sharing::{self, Other};
@@ -110,6 +111,7 @@ fn validated_rule(
         key: dataset.key.clone(),
         column_time_zones: relations::column_time_zones(dataset),
         related: relations::resolve(rule, dataset, source).ok()?,
+        cascade: cascade::resolve(rule, dataset, source).ok()?,
         categories: rules::categories(dataset),
         within_seconds,
         too_coarse,

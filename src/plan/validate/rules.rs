@@ -10,6 +10,7 @@ use crate::api::data_retention_policy::{Condition, Ground, Operator, RetentionRu
 use crate::api::data_source::Dataset;
 use crate::domain::identifier::{Identifier, TableName};
 use crate::domain::period::Period;
+use crate::plan::cascade;
 use crate::plan::columns::{ROW, named_by, newest_columns, of_conditions, related_rows, split, written_by};
 use crate::plan::relations::resolve;
 
@@ -32,10 +33,12 @@ pub(super) fn check(rules: &[RetentionRule], source: &DataSource) -> Vec<Invalid
 /// Every mistake in one rule by itself.
 pub(super) fn each(rule: &RetentionRule, source: &DataSource) -> Vec<Invalid> {
     let related = dataset(source, rule).and_then(|(dataset, _)| resolve(rule, dataset, source).err());
+    let cascade = dataset(source, rule).and_then(|(dataset, _)| cascade::resolve(rule, dataset, source).err());
     known_dataset(rule, source)
         .into_iter()
         .chain(identifiers(rule))
         .chain(related.into_iter().flatten())
+        .chain(cascade.into_iter().flatten())
         .chain(rule.keep_while.iter().flat_map(ground))
         .chain(conditions(&rule.rows, "rows"))
         .chain(duplicate_grounds(rule))
