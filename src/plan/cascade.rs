@@ -137,6 +137,7 @@ fn parent<'a>(
 }
 
 /// Tables of which rows may go with those of the rule. What does not resolve is left out.
+#[must_use]
 pub fn tables(rule: &RetentionRule, source: &DataSource) -> Vec<TableName> {
     let own = source.spec.datasets.iter().find(|dataset| dataset.name == rule.dataset);
     let cascade = own.and_then(|own| resolve(rule, own, source).ok()).unwrap_or_default();

@@ -39,6 +39,7 @@ pub struct ExplainedRule {
 /// One row.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::struct_excessive_bools, reason = "answers, each on its own")]
 pub struct ExplainedRow {
     /// Columns of its primary key with their values; `ctid` where the table has none.
     pub key: Vec<Dated>,

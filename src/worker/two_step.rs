@@ -106,11 +106,12 @@ impl Prepared {
     async fn with_steps(client: &Client, judge: &Judge<'_>, find: Find, dispose: &str) -> Result<Self, Fault> {
         let fault = |error: Error| Fault::of(&error, judge);
         let table = judge.table.name.quoted();
-        let (place, among) = (place(judge.table.partitioned), among("t", judge.table.partitioned, 1));
-        let lock = format!("SELECT {place} FROM {table} AS t WHERE {among} FOR UPDATE SKIP LOCKED");
+        let place = place(judge.table.partitioned);
+        let given = among("t", judge.table.partitioned, 1);
+        let lock = format!("SELECT {place} FROM {table} AS t WHERE {given} FOR UPDATE SKIP LOCKED");
         let lock = client.prepare(&lock).await.map_err(fault)?;
         let cascade = judge.cascade()?;
-        let along = if cascade.is_empty() {
+        let cascaded = if cascade.is_empty() {
             None
         } else {
             let predicate = &dispose[disposal::head(judge)?.text.len()..];
@@ -119,7 +120,11 @@ impl Prepared {
         };
         Ok(Self {
             dispose: client.prepare(dispose).await.map_err(fault)?,
-            steps: Some(Steps { find, lock, along }),
+            steps: Some(Steps {
+                find,
+                lock,
+                along: cascaded,
+            }),
         })
     }
 
@@ -182,7 +187,7 @@ impl Along {
     async fn new(client: &Client, judge: &Judge<'_>, cascade: &Cascade<'_>, judged: &str) -> Result<Self, Fault> {
         let fault = |error: Error| Fault::of(&error, judge);
         let root = |alias: &str| among(alias, judge.table.partitioned, 1);
-        let mut along = Self {
+        let mut steps = Self {
             lock_dependents: Vec::new(),
             lock_parents: Vec::new(),
             judge: client.prepare(judged).await.map_err(fault)?,
@@ -199,22 +204,22 @@ impl Along {
         };
         for index in 0..cascade.dependents.len() {
             let sql = cascade.lock_dependents(index, &root("c0"));
-            along.lock_dependents.push(client.prepare(&sql).await.map_err(fault)?);
+            steps.lock_dependents.push(client.prepare(&sql).await.map_err(fault)?);
         }
         for index in cascade.order()? {
             let sql = cascade.delete_dependents(index, &root("c0"))?;
             let statement = client.prepare(&sql.text).await.map_err(fault)?;
-            along.delete_dependents.push((statement, sql.parameters));
+            steps.delete_dependents.push((statement, sql.parameters));
         }
         for (index, parent) in cascade.parents.iter().enumerate() {
             let partitioned = parent.judge.table.partitioned;
             let sql = cascade.lock_parents(index, place(partitioned), &root("c0"));
-            along.lock_parents.push(client.prepare(&sql).await.map_err(fault)?);
+            steps.lock_parents.push(client.prepare(&sql).await.map_err(fault)?);
             let sql = cascade.delete_parents(index, &among("t", partitioned, 1))?;
             let statement = client.prepare(&sql.text).await.map_err(fault)?;
-            along.delete_parents.push((statement, sql.parameters));
+            steps.delete_parents.push((statement, sql.parameters));
         }
-        Ok(along)
+        Ok(steps)
     }
 
     /// Everything is locked before anything is judged, so that what is judged stays as it is.

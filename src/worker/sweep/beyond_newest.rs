@@ -59,13 +59,12 @@ impl Sweep<'_> {
             statement.give(keys.clone());
             match self.batch(statement, sql, rows == 1).await? {
                 Batch::Done(elapsed) => whole = Some(elapsed),
-                Batch::Part => self.rows_left = true,
                 Batch::Again => parts.push(keys),
                 Batch::TooLarge if rows > 1 => {
                     parts.push(slice(&keys, rows / 2, rows));
                     parts.push(slice(&keys, 0, rows / 2));
                 }
-                Batch::TooLarge => self.rows_left = true,
+                Batch::Part | Batch::TooLarge => self.rows_left = true,
             }
         }
         Ok(whole)
