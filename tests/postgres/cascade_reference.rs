@@ -40,10 +40,18 @@ fn rows() -> impl Strategy<Value = Rows> {
             let within = |pointer: &mut Option<usize>, length: usize| {
                 *pointer = pointer.filter(|_| length > 0).map(|place| place % length);
             };
-            p.iter_mut().for_each(|row| within(&mut row.0, q));
-            t.iter_mut().for_each(|row| within(&mut row.0, p.len()));
-            f.iter_mut().for_each(|row| within(&mut row.0, t.len()));
-            g.iter_mut().for_each(|row| within(row, f.len()));
+            for row in &mut p {
+                within(&mut row.0, q);
+            }
+            for row in &mut t {
+                within(&mut row.0, p.len());
+            }
+            for row in &mut f {
+                within(&mut row.0, t.len());
+            }
+            for row in &mut g {
+                within(row, f.len());
+            }
             Rows { q, p, t, f, g, u }
         })
 }
