@@ -9,7 +9,7 @@
 
 mod support;
 
-use privacy_operator::contract::RunResult;
+use privacy_operator::contract::{RunResult, WorkReport};
 use privacy_operator::grants::{Manifests, grants};
 use privacy_operator::worker::{self, Settings};
 use serde_json::json;
@@ -323,18 +323,30 @@ async fn rules_that_look_at_other_datasets_work_under_the_role_and_it_reads_no_m
     )
     .await;
 
+    let report = run_under(&database, &text, "related").await;
+    assert_eq!(
+        (&report.problem, &report.rules[0].problem),
+        (&None, &None),
+        "{report:?}"
+    );
+    let left = database.psql("SELECT id FROM crm.people ORDER BY id").unwrap();
+    assert_eq!(left, "1\n3\n4\n", "an order, a firm, a letter");
+}
+
+/// Plans the files as the operator does, and runs the plan as this role.
+async fn run_under(database: &Database<'_>, text: &str, role: &str) -> WorkReport {
     let mut manifests = Manifests::default();
-    manifests.add("test.yaml", &text).unwrap();
+    manifests.add("test.yaml", text).unwrap();
     let (policy, source) = (&manifests.policies[0].object, &manifests.sources[0].object);
     let now = jiff::Timestamp::now();
     let mut planned = privacy_operator::plan::by_hand::planned(policy, &[policy], &[source], now)
         .unwrap()
         .work_plan;
-    planned.store = serde_json::from_value(plan(&database)["store"].clone()).unwrap();
+    planned.store = serde_json::from_value(plan(database)["store"].clone()).unwrap();
     planned.mode = privacy_operator::contract::Mode::Enforce;
     planned.limits.max_percent = 100;
     let files = tempfile::tempdir().unwrap();
-    std::fs::write(files.path().join("username"), "related").unwrap();
+    std::fs::write(files.path().join("username"), role).unwrap();
     std::fs::write(files.path().join("password"), "s3cret").unwrap();
     std::fs::write(files.path().join("plan.json"), serde_json::to_vec(&planned).unwrap()).unwrap();
     let settings = Settings {
@@ -346,12 +358,62 @@ async fn rules_that_look_at_other_datasets_work_under_the_role_and_it_reads_no_m
         run: "trial".to_owned(),
         observe: false,
     };
-    let report = worker::execute(&settings, jiff::Timestamp::now).await;
-    assert_eq!(
-        (&report.problem, &report.rules[0].problem),
-        (&None, &None),
-        "{report:?}"
-    );
-    let left = database.psql("SELECT id FROM crm.people ORDER BY id").unwrap();
-    assert_eq!(left, "1\n3\n4\n", "an order, a firm, a letter");
+    worker::execute(&settings, jiff::Timestamp::now).await
+}
+
+const SHOP: &str = "CREATE TABLE people (id int PRIMARY KEY, email text);
+    CREATE TABLE orders (id int PRIMARY KEY, person int REFERENCES people, at timestamptz NOT NULL, note text);
+    CREATE TABLE lines (id int PRIMARY KEY, \"order\" int REFERENCES orders ON DELETE CASCADE, secret text);
+    CREATE TABLE clicks (id int PRIMARY KEY, who int, at timestamptz, page text);
+    INSERT INTO people SELECT i, 'canary' FROM generate_series(1, 3) i;
+    INSERT INTO orders VALUES (1, 1, '2020-01-01'), (2, 2, '2020-01-01'), (3, 2, now());
+    INSERT INTO lines SELECT i, (i + 1) / 2, 'canary' FROM generate_series(1, 6) i;
+    INSERT INTO clicks SELECT i, i % 2, '2020-01-01', 'canary' FROM generate_series(1, 10) i;";
+
+const SHOP_DATASETS: &str = "
+  - {name: people, table: public.people}
+  - {name: orders, table: public.orders, relations: [{name: buyer, dataset: people, columns: {person: id}}]}
+  - {name: lines, table: public.lines, relations: [{name: order, dataset: orders, columns: {order: id}}]}
+  - {name: clicks, table: public.clicks}";
+
+const SHOP_RULES: &str = "
+  - name: orders
+    dataset: orders
+    keepWhile: [{name: age, from: at, for: P1Y}]
+    then: {delete: {dependents: [{dataset: lines, relation: order}], emptyParents: [{relation: buyer}]}}
+  - name: clicks
+    dataset: clicks
+    keepNewest: {count: 2, per: [who], orderBy: at}
+    then: {delete: {}}";
+
+#[tokio::test]
+async fn cascades_and_the_newest_work_under_the_role_and_it_reads_no_more_than_that() {
+    let database = server().database("cascades").await;
+    database.execute(SHOP).await;
+    let text = manifests(database.name(), SHOP_DATASETS, SHOP_RULES);
+    database.psql(&sql(&text, "cascades")).unwrap();
+    database.execute("ALTER ROLE cascades PASSWORD 's3cret'").await;
+    let session = database.connect("cascades").await;
+    refused(
+        &session,
+        &[
+            "SELECT email FROM people",
+            "SELECT note FROM orders",
+            "SELECT secret FROM lines",
+            "SELECT page FROM clicks",
+            "UPDATE people SET email = NULL",
+            "UPDATE lines SET secret = NULL",
+        ],
+    )
+    .await;
+    let report = run_under(&database, &text, "cascades").await;
+    let rules: Vec<_> = report
+        .rules
+        .iter()
+        .map(|rule| (rule.problem.clone(), rule.affected, rule.cascaded))
+        .collect();
+    assert_eq!(rules, [(None, 2, 5), (None, 6, 0)], "{report:?}");
+    let left = "SELECT string_agg(id::text, ' ' ORDER BY id) FROM";
+    let left = format!("{left} people; {left} orders; {left} lines; {left} clicks");
+    assert_eq!(database.psql(&left).unwrap(), "2 3\n3\n5 6\n7 8 9 10\n");
 }

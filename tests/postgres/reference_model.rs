@@ -1,6 +1,6 @@
 //! The semantics, written a second time: one row, one ground, one rule at a time, with nothing but a calendar.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
@@ -331,33 +331,39 @@ fn age(case: &Case, row: &Row, id: i32, newest: &Newest) -> (u8, Option<DateTime
     (class, wall, id)
 }
 
-/// So many newer rows of its group are there, counted among those that the rule is about and no other rule deletes.
-fn beyond(case: &Case, row: &Row, id: i32, rule: &Rule, there: &State) -> bool {
-    let Some(newest) = &rule.newest else { return true };
-    let counted = |row: &Row, id: i32| {
-        let mut others = case.rules.iter().filter(|other| !std::ptr::eq(*other, rule));
-        let goes = others
-            .any(|other| other.action == Action::Delete && other.newest.is_none() && due(case, row, id, other, there));
-        there.contains_key(&id) && covers(case, row, rule) == Some(true) && !goes
-    };
-    let Some(own) = group(row, newest).filter(|_| counted(row, id)) else {
-        return false;
-    };
-    let same = case.rows.iter().zip(0..).filter(|(other, other_id)| {
-        group(other, newest).as_ref() == Some(&own)
-            && age(case, other, *other_id, newest) > age(case, row, id, newest)
-            && counted(other, *other_id)
-    });
-    same.count() >= newest.count
+/// Rows that a rule's `keepNewest` does not keep: so many newer rows of their group are there, counted among those that the
+/// rule is about and that no other rule deletes. None: it keeps no newest.
+fn beyond(case: &Case, rule: &Rule, there: &State) -> Option<BTreeSet<i32>> {
+    let newest = rule.newest.as_ref()?;
+    let deletes =
+        |other: &&Rule| other.action == Action::Delete && other.newest.is_none() && !std::ptr::eq(*other, rule);
+    let mut groups: BTreeMap<Vec<String>, Vec<_>> = BTreeMap::new();
+    for (row, id) in case.rows.iter().zip(0..).filter(|(_, id)| there.contains_key(id)) {
+        let goes = case
+            .rules
+            .iter()
+            .filter(deletes)
+            .any(|other| due(case, row, id, other, None));
+        if let (Some(group), Some(true), false) = (group(row, newest), covers(case, row, rule), goes) {
+            groups.entry(group).or_default().push(age(case, row, id, newest));
+        }
+    }
+    let mut beyond = BTreeSet::new();
+    for rows in groups.values_mut() {
+        rows.sort();
+        rows.reverse();
+        beyond.extend(rows.iter().skip(newest.count).map(|(_, _, id)| *id));
+    }
+    Some(beyond)
 }
 
-fn due(case: &Case, row: &Row, id: i32, rule: &Rule, there: &State) -> bool {
+fn due(case: &Case, row: &Row, id: i32, rule: &Rule, beyond: Option<&BTreeSet<i32>>) -> bool {
     let standings = standings(case, row, id, rule);
     let over = standings.contains(&Standing::Ended) && !standings.iter().any(|standing| standing.holds());
     covers(case, row, rule) == Some(true)
         && (rule.grounds.is_empty() || over)
         && !protected(case, row, id, rule.action)
-        && beyond(case, row, id, rule, there)
+        && beyond.is_none_or(|beyond| beyond.contains(&id))
 }
 
 /// Rows that the rule keeps for want of certainty, among those that are there.
@@ -399,8 +405,9 @@ pub fn expected(case: &Case, before: &State) -> Expected {
             if !writes_values && newest != rule.newest.is_some() {
                 continue;
             }
+            let beyond = beyond(case, rule, &state);
             for (row, id) in case.rows.iter().zip(0..) {
-                if !state.contains_key(&id) || !due(case, row, id, rule, &state) {
+                if !state.contains_key(&id) || !due(case, row, id, rule, beyond.as_ref()) {
                     continue;
                 }
                 let changed = match (rule.action, state.get_mut(&id)) {
