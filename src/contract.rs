@@ -5,6 +5,7 @@
 
 pub mod cascade;
 pub mod export;
+pub mod holds;
 pub mod progress;
 pub mod survey;
 
@@ -76,6 +77,24 @@ pub struct WorkPlan {
     /// namespace on the same tables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub protections: Vec<PlannedRule>,
+    /// Rows that nothing may touch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<holds::PlannedHold>,
+    /// What the `DataSource` declares of the tables of the rules. What is gone from there stops the rule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub declared: Vec<DeclaredTable>,
+}
+
+/// The columns of a table that its dataset names.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeclaredTable {
+    /// Schema of the table.
+    pub schema: String,
+    /// Name of the table.
+    pub table: String,
+    /// Each column once, sorted.
+    pub columns: Vec<String>,
 }
 
 impl WorkPlan {

@@ -4,6 +4,7 @@
 //! series of a deleted policy vanish with it. Only what has no place in a status is counted here.
 
 mod exports;
+mod holds;
 mod records;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -166,7 +167,7 @@ impl fmt::Debug for Policies {
 /// A gauge of each rule: its name, what it means, and how it is read from the rule's status.
 type RuleGauge = (&'static str, &'static str, fn(&RuleStatus, Timestamp) -> Option<i64>);
 
-const RULE_GAUGES: [RuleGauge; 4] = [
+const RULE_GAUGES: [RuleGauge; 5] = [
     (
         "privacy_rule_due_rows",
         "Rows due and still there when the last run ended",
@@ -176,6 +177,11 @@ const RULE_GAUGES: [RuleGauge; 4] = [
         "privacy_rule_overdue_rows",
         "Rows that stayed longer than promised",
         |rule, _| rule.overdue,
+    ),
+    (
+        "privacy_rule_held_rows",
+        "Rows that would be disposed of if no LegalHold bound them",
+        |rule, _| rule.held,
     ),
     (
         "privacy_rule_seconds_until_overdue",
@@ -203,6 +209,7 @@ impl Collector for Policies {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let stores = self.stores.read().unwrap_or_else(PoisonError::into_inner).clone();
         records::encode(&stores, &mut encoder)?;
+        holds::encode(&stores, &mut encoder)?;
         encryption(&mut encoder, &stores, (self.now)())?;
         let guarded = stores.policies();
         let policies: Vec<&DataRetentionPolicy> = guarded.iter().filter_map(|policy| policy.0.as_ref().ok()).collect();

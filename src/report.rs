@@ -94,6 +94,9 @@ pub struct RuleReport {
     /// Rows kept because a related row that a ground needs is missing.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub missing_related: i64,
+    /// Rows that would be disposed of if no hold bound them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub held: i64,
     /// The rule looks at rows of other tables to which no foreign key ties its own: what commits there while a batch is
     /// under way may be seen too late.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -258,6 +261,8 @@ reasons! {
     NotAnAddress, true, "use TruncateIp on inet, cidr or text columns";
     /// The column is part of a key that other rows refer to, decides about the partition, or is generated.
     ColumnNotWritable, true, "choose a column that no foreign key refers to, that is not part of a partition key, and not generated or an identity";
+    /// A column that the dataset names is gone.
+    SchemaDrift, true, "nothing was changed; correct the dataset in the DataSource, or bring the column back";
     /// A trigger, a rule or a cascading foreign key would do more than the policy says.
     UndeclaredCascade, true, "nothing was changed; name a cascading foreign key under then.delete.dependents, remove it from the table, or take the table off this policy";
     /// Row-level security would hide rows from the role.
@@ -413,7 +418,10 @@ impl WorkReport {
     }
 }
 
-/// The counts of a rule, in base 36 and separated by commas, without trailing zeros: short at its worst, and most of a
+/// How many numbers are told of a rule.
+const COUNTS: usize = 12;
+
+/// The counts of a rule, in base 62 and separated by commas, without trailing zeros: short at its worst, and most of a
 /// run's counts are zero.
 fn encode_rule(rule: &RuleReport) -> String {
     let flags = i64::from(rule.inexact)
@@ -423,7 +431,7 @@ fn encode_rule(rule: &RuleReport) -> String {
             Some(AccessPath::Index) => 2,
             Some(AccessPath::Pages) => 4,
         };
-    let numbers = [
+    let numbers: [i64; COUNTS] = [
         rule.affected,
         rule.due,
         rule.overdue,
@@ -435,24 +443,15 @@ fn encode_rule(rule: &RuleReport) -> String {
         flags,
         rule.missing_related,
         rule.cascaded,
+        rule.held,
     ];
-    let words: Vec<String> = numbers.iter().map(|number| base36(*number)).collect();
+    let words: Vec<String> = numbers.iter().map(|number| base62(*number)).collect();
     words.join(",").trim_end_matches(',').to_owned()
 }
 
 fn decode_rule(text: &str) -> Option<RuleReport> {
-    let numbers = text
-        .split(',')
-        .map(|word| {
-            if word.is_empty() {
-                Ok(0)
-            } else {
-                i64::from_str_radix(word, 36)
-            }
-        })
-        .collect::<Result<Vec<_>, _>>()
-        .ok()?;
-    if numbers.len() > 11 || numbers.iter().any(|number| *number < 0) {
+    let numbers: Vec<i64> = text.split(',').map(from_base62).collect::<Option<_>>()?;
+    if numbers.len() > COUNTS {
         return None;
     }
     let at = |index: usize| numbers.get(index).copied().unwrap_or(0);
@@ -474,20 +473,32 @@ fn decode_rule(text: &str) -> Option<RuleReport> {
         race_window: at(8) & 8 == 8,
         missing_related: at(9),
         cascaded: at(10),
+        held: at(11),
         problem: None,
     })
 }
 
-/// Base 36 of a count; zero is the empty word, so that `decode_rule` reads `,,` as zeros.
-fn base36(number: i64) -> String {
-    let mut rest = number.clamp(0, LARGEST_COUNT);
+/// The digits of base 62, in the order of ASCII.
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Base 62 of a count; zero is the empty word, so that `decode_rule` reads `,,` as zeros.
+fn base62(number: i64) -> String {
+    let mut rest = usize::try_from(number.clamp(0, LARGEST_COUNT)).unwrap_or(0);
     let mut digits = Vec::new();
     while rest > 0 {
-        let digit = u8::try_from(rest % 36).unwrap_or(0);
-        digits.push(char::from(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }));
-        rest /= 36;
+        digits.push(char::from(DIGITS[rest % 62]));
+        rest /= 62;
     }
     digits.iter().rev().collect()
+}
+
+/// The count that such a word stands for; none where it is no such word, or a larger count than we write.
+fn from_base62(word: &str) -> Option<i64> {
+    word.bytes().try_fold(0_i64, |number, byte| {
+        let digit = DIGITS.binary_search(&byte).ok()?;
+        let number = number.checked_mul(62)?.checked_add(i64::try_from(digit).ok()?)?;
+        (number <= LARGEST_COUNT).then_some(number)
+    })
 }
 
 fn truncate(text: &str, length: usize) -> String {
@@ -536,6 +547,7 @@ mod tests {
             race_window: true,
             missing_related: i64::MAX,
             cascaded: i64::MAX,
+            held: i64::MAX,
             problem: None,
         }
     }
@@ -550,6 +562,7 @@ mod tests {
         assert_eq!(back.rules[31].oldest_seconds, Some(99_999_999_999));
         assert_eq!(back.rules[31].missing_related, LARGEST_COUNT);
         assert_eq!(back.rules[31].cascaded, LARGEST_COUNT);
+        assert_eq!(back.rules[31].held, LARGEST_COUNT);
         assert!(back.rules[31].race_window && back.rules[31].inexact);
     }
 

@@ -198,6 +198,7 @@ async fn the_worker_does_its_work_under_the_role() {
         plan: files.path().join("plan.json"),
         credentials: files.path().to_owned(),
         ca: server().ca_path(),
+        holds: files.path().join("holds"),
         stop: files.path().join("stop"),
         termination_message: None,
         run: "trial".to_owned(),
@@ -339,7 +340,7 @@ async fn run_under(database: &Database<'_>, text: &str, role: &str) -> WorkRepor
     manifests.add("test.yaml", text).unwrap();
     let (policy, source) = (&manifests.policies[0].object, &manifests.sources[0].object);
     let now = jiff::Timestamp::now();
-    let mut planned = privacy_operator::plan::by_hand::planned(policy, &[policy], &[source], now)
+    let mut planned = privacy_operator::plan::by_hand::planned(policy, &[policy], &[source], &[], now)
         .unwrap()
         .work_plan;
     planned.store = serde_json::from_value(plan(database)["store"].clone()).unwrap();
@@ -353,6 +354,7 @@ async fn run_under(database: &Database<'_>, text: &str, role: &str) -> WorkRepor
         plan: files.path().join("plan.json"),
         credentials: files.path().to_owned(),
         ca: server().ca_path(),
+        holds: files.path().join("holds"),
         stop: files.path().join("stop"),
         termination_message: None,
         run: "trial".to_owned(),

@@ -46,6 +46,12 @@ use super::status::DataRetentionPolicyStatus;
         description = "Age of the oldest row that a rule is about."
     ),
     printcolumn(
+        name = "Held",
+        type_ = "integer",
+        json_path = ".status.held",
+        description = "Rows that would be disposed of if no LegalHold bound them."
+    ),
+    printcolumn(
         name = "Last-Result",
         type_ = "string",
         json_path = ".status.lastResult",

@@ -17,6 +17,7 @@ pub mod disposal;
 pub mod export_request;
 pub mod export_status;
 pub mod findings;
+pub mod legal_hold;
 pub mod measures;
 pub mod privacy_notice;
 pub mod processing_activity;
@@ -29,6 +30,7 @@ pub use common::{SecretKeyReference, SecretReference};
 pub use data_retention_policy::{DataRetentionPolicy, DataRetentionPolicySpec};
 pub use data_source::{DataSource, DataSourceSpec};
 pub use export_request::{ExportRequest, ExportRequestSpec};
+pub use legal_hold::{LegalHold, LegalHoldSpec};
 pub use privacy_notice::{PrivacyNotice, PrivacyNoticeSpec};
 pub use processing_activity::{ProcessingActivity, ProcessingActivitySpec};
 pub use subject_rights_policy::{SubjectRightsPolicy, SubjectRightsPolicySpec};
@@ -56,6 +58,7 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
         ClusterEncryption::crd(),
         ProcessingActivity::crd(),
         PrivacyNotice::crd(),
+        LegalHold::crd(),
     ]
     .into_iter()
     .map(with_schema_hash)

@@ -53,6 +53,10 @@ pub struct DataRetentionPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overdue: Option<i64>,
 
+    /// Rows that would have been disposed of if no `LegalHold` bound them, over all rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<i64>,
+
     /// Age of the oldest row that a rule is about, when the last run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest: Option<String>,
@@ -194,6 +198,10 @@ pub struct RuleStatus {
     /// Rows kept because a related row that the rule needs is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_related: Option<i64>,
+
+    /// Rows that would be disposed of if no `LegalHold` bound them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<i64>,
 
     /// The rule looks at rows of a table that no foreign key ties to its own: see the condition `RaceWindow`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

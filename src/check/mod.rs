@@ -10,10 +10,13 @@ use serde_json::Value;
 
 use crate::api::findings::{Finding, Severity};
 use crate::api::status::Sentence;
-use crate::api::{DataRetentionPolicy, DataSource, GROUP, VERSION};
+use crate::api::{DataRetentionPolicy, DataSource, GROUP, LegalHold, VERSION};
 use crate::grants::Manifests;
 use crate::grants::manifests::Located;
-use crate::plan::by_hand::planned;
+use crate::plan::by_hand::{named_source, planned};
+use crate::plan::holds::judge::days;
+use crate::plan::holds::status::mistakes;
+use crate::plan::reasons;
 use crate::plan::records::neighbours::Neighbours;
 use crate::plan::records::notice::of_notice;
 use crate::plan::records::stores::of_source;
@@ -211,9 +214,25 @@ fn named_objects(all: &[Named], outcome: &mut Outcome) {
 fn policies(manifests: &Manifests, now: Timestamp, outcome: &mut Outcome) {
     let all: Vec<&DataRetentionPolicy> = manifests.policies.iter().map(|policy| &policy.object).collect();
     let sources: Vec<&DataSource> = manifests.sources.iter().map(|source| &source.object).collect();
+    let holds: Vec<&LegalHold> = manifests.holds.iter().map(|hold| &hold.object).collect();
+    for hold in &manifests.holds {
+        let source = named_source(
+            &hold.object.spec.data_source_ref.name,
+            hold.namespace.as_deref(),
+            &sources,
+        );
+        for problem in mistakes(&hold.object, source).into_iter().chain(days(&hold.object)) {
+            let finding = wrong(problem.reason, &problem.field, problem.message, String::new());
+            outcome.add(&place(hold), finding);
+        }
+    }
     for policy in &manifests.policies {
-        if let Err(problems) = planned(&policy.object, &all, &sources, now) {
-            for problem in problems {
+        if let Err(problems) = planned(&policy.object, &all, &sources, &holds, now) {
+            // What a hold lacks is told above, once.
+            for problem in problems
+                .into_iter()
+                .filter(|problem| problem.reason != reasons::HOLD_UNCLEAR)
+            {
                 let finding = wrong(problem.reason, &problem.field, problem.message.clone(), String::new());
                 outcome.add(&place(policy), finding);
             }

@@ -233,6 +233,8 @@ async fn lead(
             instance: parts.identity.clone(),
             backoff: Mutex::default(),
             encryption: parts.encryption.clone(),
+            scopes: scopes(arguments),
+            planning: tokio::sync::RwLock::default(),
         })
     };
     tracing::info!(namespaces = ?arguments.watch_namespaces, "watching");

@@ -26,7 +26,7 @@ use crate::worker::explain::{ExplainedRule, Wanted};
 /// of another instant, and say of single rows why they are due. Keys and dates of rows are printed: mind who reads along.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// YAML files with `DataSource` and `DataRetentionPolicy` objects, in any order; `-` reads standard input.
+    /// YAML files with `DataSource`, `DataRetentionPolicy` and `LegalHold` objects, in any order; `-` reads standard input.
     #[arg(required = true, value_name = "FILES")]
     files: Vec<PathBuf>,
 
@@ -62,6 +62,11 @@ pub struct Arguments {
     /// File with the password. Otherwise the variable PGPASSWORD or the URL, which other users of this machine may see.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+
+    /// Directory with who is meant by `subjectSecretRef` of a hold: a directory with the name of each Secret, in it a file for
+    /// each identity.
+    #[arg(long, value_name = "DIRECTORY")]
+    holds: Option<PathBuf>,
 
     /// File (PEM) with the authority that signed the server's certificate; certificate and host name are verified.
     #[arg(long, value_name = "FILE", conflicts_with = "insecure_no_tls")]
@@ -189,6 +194,8 @@ fn execute(arguments: &Arguments, now: fn() -> Timestamp) -> Result<Outcome, Err
         plan_hash: &planned.plan_hash,
         credentials,
         ca,
+        // Where nothing is: a hold on a person then says which Secret it misses.
+        holds: arguments.holds.clone().unwrap_or_else(|| PathBuf::from("/dev/null")),
         as_of,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -229,7 +236,8 @@ fn planned_policy(arguments: &Arguments, manifests: &Manifests, now: Timestamp) 
     };
     let policies: Vec<_> = manifests.policies.iter().map(|policy| &policy.object).collect();
     let sources: Vec<_> = manifests.sources.iter().map(|source| &source.object).collect();
-    planned(&chosen.object, &policies, &sources, now).map_err(|mistakes| {
+    let holds: Vec<_> = manifests.holds.iter().map(|hold| &hold.object).collect();
+    planned(&chosen.object, &policies, &sources, &holds, now).map_err(|mistakes| {
         let texts: Vec<String> = mistakes.iter().map(crate::plan::validated::Invalid::text).collect();
         Error::Invalid(texts.join(" | "))
     })

@@ -49,6 +49,10 @@ struct OneStore {
     #[arg(long, default_value = contract::CA_PATH)]
     ca: PathBuf,
 
+    /// Directory with a directory for each Secret in which a hold names a person.
+    #[arg(long, default_value = contract::holds::HOLDS_DIRECTORY)]
+    holds: PathBuf,
+
     /// Directory that stops the run as soon as a file is in it.
     #[arg(long, default_value = contract::STOP_DIRECTORY)]
     stop: PathBuf,
@@ -68,6 +72,7 @@ impl OneStore {
             plan: self.plan,
             credentials: self.credentials,
             ca: self.ca,
+            holds: self.holds,
             stop: self.stop,
             termination_message: Some(self.termination_message),
             run: self.run,

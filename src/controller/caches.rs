@@ -39,6 +39,7 @@ impl Caches {
         fill(&stores.rights).await;
         fill(&stores.requests).await;
         fill(&stores.activities).await;
+        fill(&stores.holds).await;
         fill(&stores.encryptions).await;
         tell.send_replace(Filled::AllButNotices);
         fill(&stores.notices).await;

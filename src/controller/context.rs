@@ -7,13 +7,13 @@ use super::guarded::Guarded;
 use jiff::Timestamp;
 use kube::Client;
 use kube::runtime::reflector::{ObjectRef, Store};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, RwLock};
 
-use super::Error;
 use super::cluster_encryption::{self, GuardedEncryption};
 use super::error::Backoff;
+use super::{Error, Scopes};
 use crate::api::{
-    DataRetentionPolicy, DataSource, ExportRequest, PrivacyNotice, ProcessingActivity, SubjectRightsPolicy,
+    DataRetentionPolicy, DataSource, ExportRequest, LegalHold, PrivacyNotice, ProcessingActivity, SubjectRightsPolicy,
 };
 use crate::metrics::Metrics;
 use crate::plan::settings::WorkerSettings;
@@ -29,6 +29,8 @@ pub type GuardedRightsPolicy = Guarded<SubjectRightsPolicy>;
 pub type GuardedRequest = Guarded<ExportRequest>;
 /// An activity that may not be readable.
 pub type GuardedActivity = Guarded<ProcessingActivity>;
+/// A hold that may not be readable.
+pub type GuardedHold = Guarded<LegalHold>;
 /// A notice that may not be readable.
 pub type GuardedNotice = Guarded<PrivacyNotice>;
 
@@ -54,6 +56,11 @@ pub struct Context {
     pub backoff: Mutex<Backoff>,
     /// What the encryption of the cluster needs.
     pub encryption: Arc<cluster_encryption::Settings>,
+    /// Which namespaces are watched.
+    pub scopes: Scopes,
+    /// Held to read from the moment at which the holds are listed until the plan made by them is applied. Whoever gets it to
+    /// write knows that every plan applied from then on knows the holds that were there before.
+    pub planning: RwLock<()>,
 }
 
 impl Context {
@@ -80,6 +87,8 @@ pub struct Stores {
     pub requests: Vec<Store<GuardedRequest>>,
     /// Activities.
     pub activities: Vec<Store<GuardedActivity>>,
+    /// Holds, for what is told of them; those that plans are made by are listed.
+    pub holds: Vec<Store<GuardedHold>>,
     /// Notices. They are cluster-scoped: there is one cache, whatever is watched.
     pub notices: Vec<Store<GuardedNotice>>,
     /// The encryption of the cluster.
@@ -116,6 +125,12 @@ impl Stores {
     #[must_use]
     pub fn activities(&self) -> Vec<Arc<GuardedActivity>> {
         self.activities.iter().flat_map(Store::state).collect()
+    }
+
+    /// Every hold, readable or not.
+    #[must_use]
+    pub fn holds(&self) -> Vec<Arc<GuardedHold>> {
+        self.holds.iter().flat_map(Store::state).collect()
     }
 
     /// Every notice.

@@ -13,6 +13,7 @@ use super::apply::{Applied, apply, is_controlled_by};
 use super::context::GuardedPolicy;
 use super::dereference::{Dereferenced, dereference};
 use super::jobs::{self, LiveObjects};
+use super::legal_hold::{self, Holds};
 use super::observe::observe;
 use super::status::write;
 use super::{Context, Error, events, progress};
@@ -27,6 +28,9 @@ use crate::plan::validate::{Inputs, validate};
 use crate::plan::validated::Invalid;
 use crate::plan::work_plan::{Planned, plan};
 use crate::plan::{children, naming, reasons};
+
+/// The holds are listed again so soon after that failed.
+const SOON: jiff::SignedDuration = jiff::SignedDuration::from_secs(15);
 
 /// What one reconcile gathers on its way.
 struct Progressed {
@@ -54,14 +58,17 @@ pub async fn reconcile(policy: Arc<GuardedPolicy>, context: Arc<Context>) -> Res
 
     // 1. dereference (caches only)
     let found = dereference(&context.stores, policy);
-    // 2. plan (pure)
-    let planned = planned(policy, &found, now);
+    // 2. list the holds (client), and plan by them (pure). No hold is said to be in force between this and the end of 4.
+    let planning = context.planning.read().await;
+    let holds = legal_hold::all(&context).await;
+    let planned = planned(policy, &found, holds.as_ref(), now);
     // 3. look at what is live (client)
     let live = jobs::read(&context, &namespace, &name, &uid).await?;
     let stopped = is_stopped(&context, &namespace).await?;
     let steps = decide(goal(policy, planned.as_ref().ok(), stopped), &live.to_live());
     // 4. apply (client)
     let progressed = act(&context, policy, &planned, found.source(), &live, &steps, stopped).await?;
+    drop(planning);
     // 5. observe (pure, from what is live; a long run is asked how far it is)
     let mut observation = observe(&live, &policy.status.clone().unwrap_or_default(), stopped, now);
     if let Some(run) = &mut observation.running
@@ -81,7 +88,10 @@ pub async fn reconcile(policy: Arc<GuardedPolicy>, context: Arc<Context>) -> Res
         now,
     };
     let new = status::status(&inputs);
-    let next = status::next_look(&new, &inputs);
+    let next = match &holds {
+        Ok(_) => status::next_look(&new, &inputs),
+        Err(_) => SOON.min(status::next_look(&new, &inputs)),
+    };
     publish(&context, policy, new, &observation).await?;
     context.backoff.lock().await.succeeded(policy);
     Ok(Action::requeue(
@@ -89,11 +99,25 @@ pub async fn reconcile(policy: Arc<GuardedPolicy>, context: Arc<Context>) -> Res
     ))
 }
 
-fn planned(policy: &DataRetentionPolicy, found: &Dereferenced, now: jiff::Timestamp) -> Result<Planned, Vec<Invalid>> {
+/// What cannot be told of holds counts as held: then there is no plan, so that nothing starts and what runs is ended.
+fn planned(
+    policy: &DataRetentionPolicy,
+    found: &Dereferenced,
+    holds: Result<&Holds, &Error>,
+    now: jiff::Timestamp,
+) -> Result<Planned, Vec<Invalid>> {
+    let holds = holds.map_err(|error| {
+        let message = format!(
+            "the LegalHolds cannot be listed, and one of them may bind rows here: {}",
+            error.chain()
+        );
+        vec![Invalid::new(reasons::HOLDS_UNKNOWN, "spec.dataSourceRef", message)]
+    })?;
     let validated = validate(&Inputs {
         policy,
         source: found.source(),
         others: &found.others(policy),
+        holds: &holds.listed(),
         now,
     })?;
     plan(policy, validated, now).map_err(|invalid| vec![invalid])

@@ -12,6 +12,7 @@ mod events;
 pub mod exports;
 pub mod guarded;
 mod jobs;
+pub mod legal_hold;
 mod observe;
 pub mod privacy_notice;
 pub mod processing_activity;

@@ -20,13 +20,13 @@ use kube::{Client, Resource, ResourceExt as _};
 use super::caches::Caches;
 use super::cluster_encryption::{self, GuardedEncryption};
 use super::context::{
-    GuardedActivity, GuardedNotice, GuardedPolicy, GuardedRequest, GuardedRightsPolicy, GuardedSource,
+    GuardedActivity, GuardedHold, GuardedNotice, GuardedPolicy, GuardedRequest, GuardedRightsPolicy, GuardedSource,
 };
 use super::dereference::policies_on_store;
 use super::jobs::label;
 use super::{
-    Context, Error, Stores, data_retention_policy, data_source, events, exports, privacy_notice, processing_activity,
-    records,
+    Context, Error, Stores, data_retention_policy, data_source, events, exports, legal_hold, privacy_notice,
+    processing_activity, records,
 };
 use crate::contract::STOP_CONFIG_MAP;
 use crate::plan::naming::{self, LABEL_POLICY, label_value};
@@ -53,7 +53,8 @@ pub enum Scopes {
 }
 
 impl Scopes {
-    fn apis<K>(&self, client: &Client) -> Vec<Api<K>>
+    /// A handle for each scope.
+    pub(super) fn apis<K>(&self, client: &Client) -> Vec<Api<K>>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
@@ -73,12 +74,14 @@ pub type Shutdown = Shared<BoxFuture<'static, ()>>;
 
 /// Runs every controller until `shutdown`, and what it has begun for a short time after. `context` gets the caches that
 /// these controllers fill.
+#[allow(clippy::too_many_lines, reason = "a few lines for each kind")]
 pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: impl FnOnce(Stores) -> Arc<Context>) {
     let policies: Vec<Controller<GuardedPolicy>> = scopes.apis(&client).into_iter().map(controller).collect();
     let sources: Vec<Controller<GuardedSource>> = scopes.apis(&client).into_iter().map(controller).collect();
     let rights: Vec<Controller<GuardedRightsPolicy>> = scopes.apis(&client).into_iter().map(controller).collect();
     let requests: Vec<Controller<GuardedRequest>> = scopes.apis(&client).into_iter().map(controller).collect();
     let activities: Vec<Controller<GuardedActivity>> = scopes.apis(&client).into_iter().map(controller).collect();
+    let holds: Vec<Controller<GuardedHold>> = scopes.apis(&client).into_iter().map(controller).collect();
     // Cluster-scoped: one, whatever is watched.
     let notices: Controller<GuardedNotice> = controller(Api::all(client.clone()));
     let encryptions: Controller<GuardedEncryption> =
@@ -90,6 +93,7 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
         rights: rights.iter().map(Controller::store).collect(),
         requests: requests.iter().map(Controller::store).collect(),
         activities: activities.iter().map(Controller::store).collect(),
+        holds: holds.iter().map(Controller::store).collect(),
         notices: vec![notices.store()],
     };
     let context = context(stores.clone());
@@ -106,8 +110,10 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
         .boxed(),
     );
     let of_people = rights.into_iter().zip(requests).zip(activities);
-    let per_scope = policies.into_iter().zip(sources).zip(of_people).enumerate();
-    for (index, ((policies, sources), ((rights, requests), activities))) in per_scope {
+    let of_stores = policies.into_iter().zip(sources).zip(holds);
+    for (index, (((policies, sources), holds), ((rights, requests), activities))) in
+        of_stores.zip(of_people).enumerate()
+    {
         let watched = Watched {
             client: &client,
             scopes,
@@ -119,6 +125,17 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
         let rights = watched.by_rights(rights).graceful_shutdown_on(shutdown.clone());
         let requests = watched.by_requests(requests).graceful_shutdown_on(shutdown.clone());
         let activities = watched.by_activities(activities).graceful_shutdown_on(shutdown.clone());
+        let holds = watched.by_holds(holds).graceful_shutdown_on(shutdown.clone());
+        running.push(
+            drive(
+                holds,
+                legal_hold::reconcile,
+                "LegalHold",
+                context.clone(),
+                caches.clone(),
+            )
+            .boxed(),
+        );
         running.push(
             drive(
                 activities,
@@ -227,7 +244,7 @@ impl Watched<'_> {
         let stop = watched().fields(&format!("metadata.name={STOP_CONFIG_MAP}"));
         let own = controller.store();
         let (of_jobs, of_sources, of_stops) = (own.clone(), own.clone(), own.clone());
-        let (neighbours, of_stores) = (self.stores.clone(), self.stores.clone());
+        let (neighbours, of_stores, of_holds) = (self.stores.clone(), self.stores.clone(), self.stores.clone());
         controller
             .owns::<PartialObjectMeta<CronJob>>(self.api_of_metadata(), managed())
             .owns::<PartialObjectMeta<ConfigMap>>(self.api_of_metadata(), managed())
@@ -248,6 +265,23 @@ impl Watched<'_> {
             .watches::<GuardedPolicy, _>(self.api(), watched(), move |policy| {
                 policies_beside(&neighbours, &policy)
             })
+            .watches::<GuardedHold, _>(self.api(), watched(), move |hold| policies_of_hold(&of_holds, &hold))
+    }
+
+    /// What runs is looked at again and again while a hold is being placed; what it binds depends on its source.
+    fn by_holds(&self, controller: Controller<GuardedHold>) -> Controller<GuardedHold> {
+        let own = controller.store();
+        controller.watches::<GuardedSource, _>(self.api(), watched(), move |source| {
+            let of_source = |hold: &Arc<GuardedHold>| {
+                let named = hold
+                    .0
+                    .as_ref()
+                    .is_ok_and(|hold| hold.spec.data_source_ref.name == source.name_any());
+                named && hold.namespace() == source.namespace()
+            };
+            let holds = own.state().into_iter().filter(of_source);
+            holds.map(|hold| ObjectRef::from_obj(hold.as_ref())).collect::<Vec<_>>()
+        })
     }
 
     fn by_sources(&self, controller: Controller<GuardedSource>) -> Controller<GuardedSource> {
@@ -278,6 +312,22 @@ impl Watched<'_> {
     {
         self.api()
     }
+}
+
+/// The policies on the store of a hold; and those of its namespace, which do not run when it cannot be understood.
+fn policies_of_hold(stores: &Stores, hold: &GuardedHold) -> Vec<ObjectRef<GuardedPolicy>> {
+    let namespace = hold.namespace().unwrap_or_default();
+    let source = hold
+        .0
+        .as_ref()
+        .ok()
+        .and_then(|hold| stores.source(&namespace, &hold.spec.data_source_ref.name));
+    let beside = source.map_or_else(Vec::new, |source| on_store(stores, &source));
+    let at_home = stores
+        .policies
+        .iter()
+        .flat_map(|store| policies_of_namespace(store, &namespace));
+    beside.into_iter().chain(at_home).collect()
 }
 
 fn policies_of_namespace(store: &Store<GuardedPolicy>, namespace: &str) -> Vec<ObjectRef<GuardedPolicy>> {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::{
-    DataRetentionPolicy, DataSource, GROUP, PrivacyNotice, ProcessingActivity, SubjectRightsPolicy, VERSION,
+    DataRetentionPolicy, DataSource, GROUP, LegalHold, PrivacyNotice, ProcessingActivity, SubjectRightsPolicy, VERSION,
 };
 
 /// Why a file cannot be read as objects.
@@ -94,6 +94,8 @@ pub struct Manifests {
     pub notices: Vec<Located<PrivacyNotice>>,
     /// Each `SubjectRightsPolicy`.
     pub rights: Vec<Located<SubjectRightsPolicy>>,
+    /// Each `LegalHold`.
+    pub holds: Vec<Located<LegalHold>>,
     /// Objects of other kinds, a remark each.
     pub ignored: Vec<String>,
 }
@@ -120,6 +122,7 @@ struct Document {
     activity: Parsed<ProcessingActivity>,
     notice: Parsed<PrivacyNotice>,
     rights: Parsed<SubjectRightsPolicy>,
+    hold: Parsed<LegalHold>,
 }
 
 impl Document {
@@ -130,6 +133,7 @@ impl Document {
             activity: from_item(item),
             notice: from_item(item),
             rights: from_item(item),
+            hold: from_item(item),
         }
     }
 }
@@ -148,6 +152,7 @@ impl Manifests {
         let mut activities = documents::<ProcessingActivity>(text);
         let mut notices = documents::<PrivacyNotice>(text);
         let mut rights = documents::<SubjectRightsPolicy>(text);
+        let mut holds = documents::<LegalHold>(text);
         for head in heads {
             let document = Document {
                 source: next(&mut sources),
@@ -155,6 +160,7 @@ impl Manifests {
                 activity: next(&mut activities),
                 notice: next(&mut notices),
                 rights: next(&mut rights),
+                hold: next(&mut holds),
             };
             if head.kind == "List" {
                 for item in head.items {
@@ -199,6 +205,10 @@ impl Manifests {
                     &object.metadata
                 })?;
                 push(&mut self.rights, rights)
+            }
+            "LegalHold" if ours => {
+                let hold = located(file, "LegalHold", head, document.hold, |object| &object.metadata)?;
+                push(&mut self.holds, hold)
             }
             "" => {
                 self.ignored.push(format!("{file}: a document without kind is ignored"));

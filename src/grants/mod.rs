@@ -4,6 +4,7 @@
 //! [`sql`] writes it down.
 
 pub mod exports;
+pub mod holds;
 pub mod manifests;
 pub mod needs;
 pub mod sql;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use super::exports::{self, Exported};
+use super::holds;
 use super::manifests::{Located, Manifests};
 use crate::api::data_retention_policy::{DataRetentionPolicySpec, Mode, RetentionRule};
 use crate::api::data_source::Dataset;
@@ -145,6 +146,10 @@ pub fn needs(manifests: &Manifests) -> Result<Vec<SourceNeeds<'_>>, NeedsError> 
         all[index].policies.push(policy);
         add_policy(&mut all[index], policy)?;
     }
+    for needs in &mut all {
+        holds::add(needs, manifests)?;
+        let_lock(needs);
+    }
     for source in manifests
         .sources
         .iter()
@@ -257,7 +262,11 @@ fn add_policy(needs: &mut SourceNeeds<'_>, policy: &Located<DataRetentionPolicy>
         table.rules.push(format!("{}/{}", policy.name, rule.name));
         add_rule(needs, rule, policy, &path)?;
     }
-    // A role that writes a column may lock rows; one that only deletes needs a column for it.
+    Ok(())
+}
+
+/// A role that writes a column may lock rows; one that only deletes needs a column for it.
+fn let_lock(needs: &mut SourceNeeds<'_>) {
     for table in needs
         .tables
         .values_mut()
@@ -265,7 +274,6 @@ fn add_policy(needs: &mut SourceNeeds<'_>, policy: &Located<DataRetentionPolicy>
     {
         table.update.extend(table.lock.clone());
     }
-    Ok(())
 }
 
 /// Every column by which rows are judged is read, of whatever table, and so is every column that is written: a value

@@ -3,17 +3,19 @@
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
+use super::holds::Listed;
 use super::sharing::beside;
 use super::validate::{Inputs, validate};
 use super::validated::Invalid;
 use super::work_plan::{Planned, plan};
-use crate::api::{DataRetentionPolicy, DataSource};
+use crate::api::{DataRetentionPolicy, DataSource, LegalHold};
 
-/// Plans a policy that stands among others. Objects without a namespace count as in one.
+/// Plans a policy that stands among others, by the holds beside it. Objects without a namespace count as in one.
 pub fn planned(
     policy: &DataRetentionPolicy,
     policies: &[&DataRetentionPolicy],
     sources: &[&DataSource],
+    holds: &[&LegalHold],
     now: Timestamp,
 ) -> Result<Planned, Vec<Invalid>> {
     let source = source_of(policy, sources);
@@ -23,10 +25,24 @@ pub fn planned(
             .filter_map(|other| Some((*other, source_of(other, sources)?)));
         beside(policy, own, others)
     });
+    let named: Vec<(String, String, &LegalHold)> = holds
+        .iter()
+        .map(|hold| (hold.namespace().unwrap_or_default(), hold.name_any(), *hold))
+        .collect();
+    let holds: Vec<Listed<'_>> = named
+        .iter()
+        .map(|(namespace, name, hold)| Listed {
+            namespace,
+            name,
+            hold: Some(hold),
+            source: named_source(&hold.spec.data_source_ref.name, hold.namespace().as_deref(), sources),
+        })
+        .collect();
     let validated = validate(&Inputs {
         policy,
         source,
         others: &others,
+        holds: &holds,
         now,
     })?;
     plan(policy, validated, now).map_err(|invalid| vec![invalid])
@@ -35,12 +51,18 @@ pub fn planned(
 /// The `DataSource` that a policy names.
 #[must_use]
 pub fn source_of<'a>(policy: &DataRetentionPolicy, sources: &[&'a DataSource]) -> Option<&'a DataSource> {
-    sources
-        .iter()
-        .find(|source| {
-            source.name_any() == policy.spec.data_source_ref.name && source.namespace() == policy.namespace()
-        })
-        .copied()
+    named_source(
+        &policy.spec.data_source_ref.name,
+        policy.namespace().as_deref(),
+        sources,
+    )
+}
+
+/// The `DataSource` of a name in a namespace.
+#[must_use]
+pub fn named_source<'a>(name: &str, namespace: Option<&str>, sources: &[&'a DataSource]) -> Option<&'a DataSource> {
+    let named = |source: &&&DataSource| source.name_any() == name && source.namespace().as_deref() == namespace;
+    sources.iter().find(named).copied()
 }
 
 #[cfg(test)]
@@ -51,14 +73,14 @@ mod tests {
     #[test]
     fn a_policy_of_a_file_is_planned_as_in_a_namespace() {
         let (policy, source) = (fixtures::policy(), fixtures::source());
-        let by_hand = planned(&policy, &[&policy], &[&source], fixtures::now()).unwrap();
+        let by_hand = planned(&policy, &[&policy], &[&source], &[], fixtures::now()).unwrap();
         assert_eq!(by_hand.plan_hash, fixtures::planned(&policy).plan_hash);
     }
 
     #[test]
     fn what_is_missing_among_the_files_is_refused() {
         let policy = fixtures::policy();
-        let missing = planned(&policy, &[&policy], &[], fixtures::now()).unwrap_err();
+        let missing = planned(&policy, &[&policy], &[], &[], fixtures::now()).unwrap_err();
         assert_eq!(missing[0].reason, reasons::UNKNOWN_DATA_SOURCE);
     }
 
@@ -69,7 +91,7 @@ mod tests {
         second.metadata.name = Some("second".to_owned());
         second.spec.rules.truncate(1);
         second.spec.rules[0].keep_while[0].bound = None;
-        let found = planned(&policy, &[&policy, &second], &[&source], fixtures::now()).unwrap();
+        let found = planned(&policy, &[&policy, &second], &[&source], &[], fixtures::now()).unwrap();
         let names: Vec<&str> = found
             .work_plan
             .protections

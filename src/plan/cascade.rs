@@ -302,6 +302,7 @@ mod tests {
             policy: &policy,
             source: Some(&source()),
             others: &[],
+            holds: &[],
             now: crate::plan::fixtures::now(),
         });
         let found = found.unwrap_err();

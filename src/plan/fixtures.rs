@@ -90,6 +90,7 @@ pub fn validated(policy: &DataRetentionPolicy) -> Validated {
         policy,
         source: Some(&source()),
         others: &[],
+        holds: &[],
         now: now(),
     })
     .unwrap()

@@ -13,6 +13,7 @@ pub mod columns;
 pub mod conditions;
 pub mod data_source;
 pub mod export;
+pub mod holds;
 pub mod naming;
 pub mod reasons;
 pub mod records;

@@ -27,6 +27,12 @@ pub const SURVEY: &str = "survey";
 pub const LABEL_PLAN: &str = "privacy-operator.dev/plan";
 /// Label: hash of rules, store and datasets.
 pub const LABEL_RULES: &str = "privacy-operator.dev/rules";
+/// Label of a work plan: which store it is about, see [`super::sharing::store_key`].
+pub const LABEL_STORE: &str = "privacy-operator.dev/store";
+/// Annotation of a work plan: uids of the holds that it knows, separated by commas.
+pub const ANNOTATION_HOLDS: &str = "privacy-operator.dev/holds";
+/// Component of a work plan.
+pub const WORK_PLAN: &str = "work-plan";
 /// Annotation: names of the rules in the order of the work plan.
 pub const ANNOTATION_RULE_NAMES: &str = "privacy-operator.dev/rule-names";
 /// Annotation: hash of the object as it was last applied.

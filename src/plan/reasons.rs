@@ -34,10 +34,33 @@ pub const RECORDED: &str = "Recorded";
 /// A `DataSource` was reached by the last run.
 pub const REACHABLE: &str = "Reachable";
 
+/// A hold is known to everything that could touch what it binds.
+pub const IN_FORCE: &str = "InForce";
+/// A hold is to be looked at.
+pub const REVIEW_OVERDUE: &str = "ReviewOverdue";
+
 /// Accepted and running on its schedule.
 pub const ACCEPTED: &str = "Accepted";
 /// Accepted, and suspended by `spec.suspend`.
 pub const SUSPENDED: &str = "Suspended";
+/// Something still runs that does not know the hold.
+pub const PLACING: &str = "Placing";
+/// Nothing runs that does not know the hold.
+pub const PLACED: &str = "Placed";
+/// A hold was released.
+pub const RELEASED: &str = "Released";
+/// A hold was deleted without being released.
+pub const DELETION_REFUSED: &str = "DeletionRefused";
+/// A restriction was released, and the day on which the person is told has not come.
+pub const NOT_INFORMED: &str = "NotInformed";
+/// A day has not come.
+pub const NOT_YET: &str = "NotYet";
+/// What a hold binds cannot be told.
+pub const HOLD_UNCLEAR: &str = "HoldUnclear";
+/// The holds cannot be listed.
+pub const HOLDS_UNKNOWN: &str = "HoldsUnknown";
+/// A condition compares a column that says who somebody is.
+pub const NAMES_A_PERSON: &str = "NamesAPerson";
 /// A change waits until the runs of the old plan have ended.
 pub const CHANGING: &str = "Changing";
 /// The `DataSource` does not exist.

@@ -169,6 +169,7 @@ fn number(rule: &mut RuleStatus, found: &RuleReport, report: &WorkReport) {
     rule.kept_by_dependent = Some(found.kept_by_dependent);
     rule.missing_related = Some(found.missing_related).filter(|count| *count > 0 || rule.missing_related.is_some());
     rule.cascaded = Some(found.cascaded).filter(|count| *count > 0 || rule.cascaded.is_some());
+    rule.held = Some(found.held).filter(|count| *count > 0 || rule.held.is_some());
     rule.race_window = found.race_window;
     rule.oldest = found.oldest_seconds.map(compact_age);
     rule.access_path = found.access_path.map(|path| path.as_str().to_owned());

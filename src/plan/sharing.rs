@@ -7,6 +7,7 @@ use kube::ResourceExt as _;
 use super::cascade;
 use crate::api::data_retention_policy::RetentionRule;
 use crate::api::{DataRetentionPolicy, DataSource};
+use crate::domain::hash;
 use crate::domain::identifier::TableName;
 
 /// A table, wherever it is named.
@@ -85,6 +86,14 @@ pub fn tables(policy: &DataRetentionPolicy, source: &DataSource) -> BTreeSet<Tab
 pub fn is_same_store(left: &DataSource, right: &DataSource) -> bool {
     let (one, other) = (&left.spec.postgres, &right.spec.postgres);
     one.port == other.port && one.database == other.database && normal_host(left).eq(normal_host(right))
+}
+
+/// Which database a source names, as the value of a label: the same for all that [`is_same_store`] finds the same.
+#[must_use]
+pub fn store_key(source: &DataSource) -> String {
+    let postgres = &source.spec.postgres;
+    let host: String = normal_host(source).collect();
+    hash::short(format!("{host}\n{}\n{}", postgres.port, postgres.database).as_bytes())
 }
 
 /// The ways to write the name of a Service, brought to one: `db`, `db.shop`, `db.shop.svc` and

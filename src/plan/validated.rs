@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
+use super::holds::Binding;
 use super::relations::Related;
 use crate::api::data_retention_policy::RetentionRule;
-use crate::contract::{Approved, PlannedCascade, Store};
+use crate::contract::{Approved, DeclaredTable, PlannedCascade, Store};
 use crate::domain::identifier::TableName;
 use crate::domain::schedule::Schedule;
 
@@ -78,6 +79,12 @@ pub struct Validated {
     pub rules: Vec<ValidatedRule>,
     /// Rules of other policies on the same tables.
     pub protections: Vec<Protection>,
+    /// The holds that bind rows of the store.
+    pub holds: Binding,
+    /// What the source declares of the tables of the rules.
+    pub declared: Vec<DeclaredTable>,
+    /// Which store it is, as a label: see [`super::sharing::store_key`].
+    pub store_key: String,
     /// What is accepted, but worth a thought.
     pub warnings: Vec<String>,
 }

@@ -76,6 +76,8 @@ pub fn plan(policy: &DataRetentionPolicy, validated: Validated, now: Timestamp) 
         slack_seconds: validated.slack_seconds,
         rules: validated.rules.iter().filter_map(runnable).collect(),
         protections: protections(&validated),
+        holds: validated.holds.holds.clone(),
+        declared: validated.declared.clone(),
     };
     let json = to_json(&work_plan);
     if json.len() > LARGEST_PLAN {

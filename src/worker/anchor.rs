@@ -44,7 +44,9 @@ impl Judge<'_> {
                 column: column.clone(),
                 last,
                 correlation: time.column().correlation,
-                alone: self.rule.grounds.len() == 1 && self.rule.relations.is_empty(),
+                alone: self.rule.grounds.len() == 1
+                    && self.rule.relations.is_empty()
+                    && self.legal_holds().next().is_none(),
                 marks: Vec::new(),
             }));
         }

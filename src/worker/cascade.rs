@@ -5,6 +5,7 @@
 //! that points at one of them.
 
 use super::catalogue::{Reference, Table};
+use super::holds;
 use super::judge::{Judge, quoted};
 use super::related::leads_to_one;
 use super::sql::{Parameter, Sql};
@@ -103,16 +104,20 @@ impl Node<'_> {
         self.of == of && self.judge.table.name == reference.table && theirs == ours
     }
 
-    /// A ground of some rule of its table keeps the row from being deleted.
+    /// A ground of some rule of its table, or a hold, keeps the row `t` from being deleted.
     fn is_protected(&self, sql: &mut Sql) -> Result<(), Problem> {
-        let protectors: Vec<_> = self.judge.protectors().collect();
-        sql.join(" OR ", "false", &protectors, |sql, _, (rule, ground)| {
-            self.judge.protects(sql, rule, ground)
-        })
+        sql.push("(NOT ");
+        holds::unheld(sql, self.judge.known(), self.judge.table, "t")?;
+        for (rule, ground) in self.judge.protectors() {
+            sql.push(" OR ");
+            self.judge.protects(sql, rule, ground)?;
+        }
+        sql.push(")");
+        Ok(())
     }
 
     fn may_be_protected(&self) -> bool {
-        self.judge.protectors().next().is_some()
+        self.judge.protectors().next().is_some() || self.judge.legal_holds().next().is_some()
     }
 }
 

@@ -15,6 +15,7 @@ impl Judge<'_> {
         self.undetermined(&mut sql)?;
         self.no_ground_applies(&mut sql)?;
         self.missing_related(&mut sql)?;
+        self.held(&mut sql)?;
         match self.rule.action {
             Action::Protect => return Ok(()),
             Action::Delete => self.check_cascade()?,

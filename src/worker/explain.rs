@@ -7,6 +7,7 @@ use tokio_postgres::{Client, Row};
 
 use super::catalogue;
 use super::connection::StoreError;
+use super::holds::{self, Holds};
 use super::judge::{Clock, Horizon, Judge, quoted, row};
 use super::related::{self, Scope};
 use super::session::{Access, Session};
@@ -51,6 +52,9 @@ pub struct ExplainedRow {
     pub grounds: Vec<ExplainedGround>,
     /// Grounds of other rules that keep it, as `rule/ground`.
     pub protected_by: Vec<String>,
+    /// Holds that bind it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held_by: Vec<String>,
     /// A row of another table points at it.
     pub pointed_at: bool,
     /// It is among the newest rows that stay, or in no group of them.
@@ -108,7 +112,7 @@ pub async fn explain(
     let clock = Clock::of(plan, as_of.unwrap_or(session.store_time))?;
     let mut explained = Vec::with_capacity(plan.rules.len());
     for rule in &plan.rules {
-        let rows = rows(&session.client, plan, rule, &clock, wanted).await;
+        let rows = rows(&session.client, plan, rule, (&clock, &access.holds), wanted).await;
         explained.push(match rows {
             Ok(rows) => ExplainedRule {
                 rows,
@@ -132,15 +136,15 @@ async fn rows(
     client: &Client,
     plan: &WorkPlan,
     rule: &PlannedRule,
-    clock: &Clock,
+    (clock, holds): (&Clock, &Holds),
     wanted: &Wanted,
 ) -> Result<Vec<ExplainedRow>, Problem> {
     let field = format!("rules[{}].dataset", rule.name);
     let name = TableName::new(&rule.schema, &rule.table)
         .map_err(|error| Problem::new(Reason::InvalidPlan, &field, error.to_string()))?;
     let table = catalogue::table(client, &name, &field).await?;
-    let related = related::tables(client, plan.rules.iter().chain(&plan.protections)).await?;
-    let judge = Judge::new(plan, rule, &table, &related, clock);
+    let related = related::tables(client, plan).await?;
+    let judge = Judge::new(plan, rule, &table, &related, clock, holds);
     let stripped = |error: tokio_postgres::Error| StoreError::of(&error).problem(&field);
     // A table without a key: the tuple's place.
     let key = if table.key.is_empty() {
@@ -153,8 +157,8 @@ async fn rows(
     Ok(found.iter().map(|row| explained(&judge, &key, row)).collect())
 }
 
-/// Key, covered, due, due but for rows that point at it, among the newest; then for each ground whether it applies, whether it has ended, and its dates; then for
-/// each ground of other rules whether it protects.
+/// Key, covered, due, due but for rows that point at it, among the newest; then for each ground whether it applies, whether
+/// it has ended, and its dates; then for each ground of other rules whether it protects, and for each hold whether it binds.
 fn statement(judge: &Judge<'_>, key: &[String], wanted: &Wanted) -> Result<Sql, Problem> {
     let mut sql = Sql::new("SELECT ");
     for column in key {
@@ -184,6 +188,10 @@ fn statement(judge: &Judge<'_>, key: &[String], wanted: &Wanted) -> Result<Sql, 
     for (other, ground) in judge.protectors() {
         sql.push(", ");
         judge.protects(&mut sql, other, ground)?;
+    }
+    for hold in judge.legal_holds() {
+        sql.push(", ");
+        holds::bound(&mut sql, judge.known(), hold, judge.table, "t")?;
     }
     sql.push(&format!(" FROM {} AS t WHERE ", judge.table.name.quoted()));
     match wanted {
@@ -250,12 +258,18 @@ fn explained(judge: &Judge<'_>, key: &[String], row: &Row) -> ExplainedRow {
         .filter(|_| row.get::<_, bool>(next()))
         .map(|(other, ground)| format!("{}/{}", other.name, ground.name))
         .collect();
+    let held_by = judge
+        .legal_holds()
+        .filter(|_| row.get::<_, bool>(next()))
+        .map(|hold| hold.name.clone())
+        .collect();
     ExplainedRow {
         key,
         covered,
         due,
         grounds,
         protected_by,
+        held_by,
         pointed_at: due_but_for_references && !due,
         among_newest: covered && among_newest,
     }

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::catalogue::{Column, Table};
 use super::condition;
+use super::holds::{self, Holds};
 use super::related::{self, Missing, Scope, Tables};
 use super::sql::Sql;
 use super::time_column::TimeColumn;
@@ -64,6 +65,8 @@ pub struct Judge<'a> {
     pub others: Vec<&'a PlannedRule>,
     /// The time.
     pub clock: &'a Clock,
+    /// The holds of the plan.
+    pub holds: &'a Holds,
 }
 
 impl<'a> Judge<'a> {
@@ -75,6 +78,7 @@ impl<'a> Judge<'a> {
         table: &'a Table,
         related: &'a Tables,
         clock: &'a Clock,
+        holds: &'a Holds,
     ) -> Self {
         let on_table = plan.on_table(&rule.schema, &rule.table);
         Self {
@@ -84,6 +88,7 @@ impl<'a> Judge<'a> {
             plan,
             others: on_table.filter(|other| other.name != rule.name).collect(),
             clock,
+            holds,
         }
     }
 }
@@ -106,7 +111,7 @@ impl Judge<'_> {
         self.conditions(sql, self.rule, Scope::Row, Missing::Fails, &self.rule.rows, "rows")
     }
 
-    /// Due (or overdue), protected by no other rule, pointed at by no row, and not disposed of yet.
+    /// Due (or overdue), protected by no other rule, bound by no hold, pointed at by no row, and not disposed of yet.
     pub fn due(&self, sql: &mut Sql, horizon: Horizon) -> Result<(), Problem> {
         self.due_but_for_references(sql, horizon)?;
         self.not_pointed_at(sql)
@@ -123,6 +128,26 @@ impl Judge<'_> {
     /// As [`Self::due`], whether or not other rows point at the row.
     pub fn due_but_for_references(&self, sql: &mut Sql, horizon: Horizon) -> Result<(), Problem> {
         self.due_by_itself(sql, horizon)?;
+        self.beyond_newest(sql)
+    }
+
+    /// As [`Self::due`], whatever rows of other tables point at it, and whether or not it is among the newest.
+    pub fn due_by_itself(&self, sql: &mut Sql, horizon: Horizon) -> Result<(), Problem> {
+        self.due_by_grounds(sql, horizon)?;
+        if self.legal_holds().next().is_some() {
+            sql.push(" AND ");
+            holds::unheld(sql, self.known(), self.table, "t")?;
+        }
+        Ok(())
+    }
+
+    /// As [`Self::due_but_for_references`], whether or not a hold binds the row.
+    pub fn due_but_for_holds(&self, sql: &mut Sql, horizon: Horizon) -> Result<(), Problem> {
+        self.due_by_grounds(sql, horizon)?;
+        self.beyond_newest(sql)
+    }
+
+    fn beyond_newest(&self, sql: &mut Sql) -> Result<(), Problem> {
         if let Some(newest) = self.newest()? {
             sql.push(" AND ");
             newest.is_beyond(sql)?;
@@ -130,8 +155,8 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// As [`Self::due`], whatever rows of other tables point at it, and whether or not it is among the newest.
-    pub fn due_by_itself(&self, sql: &mut Sql, horizon: Horizon) -> Result<(), Problem> {
+    /// As [`Self::due_by_itself`], whether or not a hold binds the row.
+    pub fn due_by_grounds(&self, sql: &mut Sql, horizon: Horizon) -> Result<(), Problem> {
         self.covered(sql)?;
         let grounds = &self.rule.grounds;
         if !grounds.is_empty() {

@@ -3,14 +3,20 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use super::holds;
 use super::judge::Judge;
 use super::related::{Scope, exists_of};
 use super::sweep::Fault;
 use crate::contract::{Action, Condition, Operator, PlannedRule, Problem, Reason};
 
-/// Asks the server whether it can read each value as the type of its column: values of the rule, and those of other
-/// policies that protect rows from it.
+/// Asks the server whether it can read each value as the type of its column: values of the rule, and those of holds and
+/// other policies that protect rows from it.
 pub async fn check(client: &Client, judge: &Judge<'_>) -> Result<(), Fault> {
+    holds::check(client, judge).await?;
+    let cascade = judge.cascade().map_err(Fault::Problem)?;
+    for node in cascade.dependents.iter().chain(&cascade.parents) {
+        holds::check(client, &node.judge).await?;
+    }
     let rule = judge.rule;
     let foreign = judge
         .others
@@ -60,7 +66,13 @@ async fn check_conditions(
     Ok(())
 }
 
-async fn readable(client: &Client, judge: &Judge<'_>, values: &[&str], cast: &str, field: &str) -> Result<(), Fault> {
+pub async fn readable(
+    client: &Client,
+    judge: &Judge<'_>,
+    values: &[&str],
+    cast: &str,
+    field: &str,
+) -> Result<(), Fault> {
     let sql = format!("SELECT ($1::text[])::{cast}[] IS NULL");
     match client.query_typed_one(&sql, &[(&values, Type::TEXT_ARRAY)]).await {
         Ok(_) => Ok(()),

@@ -8,10 +8,12 @@ mod check;
 mod condition;
 pub mod connection;
 mod disposal;
+mod drift;
 mod durable;
 pub mod explain;
 pub mod export;
 mod guard;
+mod holds;
 mod judge;
 mod ledger;
 mod limits;
@@ -41,6 +43,7 @@ use tokio::net::TcpListener;
 use self::connection::Credentials;
 use self::explain::{ExplainedRule, Wanted};
 use self::guard::Guard;
+use self::holds::Holds;
 use self::progress::Progress;
 use self::run::Task;
 use self::session::Access;
@@ -58,6 +61,8 @@ pub struct Settings {
     pub credentials: PathBuf,
     /// The certificate authority.
     pub ca: PathBuf,
+    /// Directory with a directory for each Secret in which a hold names a person.
+    pub holds: PathBuf,
     /// Directory of the stop ConfigMap.
     pub stop: PathBuf,
     /// Where the short report goes.
@@ -94,7 +99,12 @@ async fn execute_telling(settings: &Settings, progress: &Progress, now: fn() -> 
         Err(problem) => return failed(String::new(), Mode::Observe, begin, problem),
     };
     let mode = if settings.observe { Mode::Observe } else { plan.mode };
-    let access = match read_access(settings, &plan.store, &plan.credentials_secret) {
+    let access = read_access(settings, &plan.store, &plan.credentials_secret);
+    let access = access.and_then(|access| {
+        let holds = Holds::read(&settings.holds, &plan.holds)?;
+        Ok(Access { holds, ..access })
+    });
+    let access = match access {
         Ok(access) => access,
         Err(problem) => return failed(plan_hash, mode, begin, problem),
     };
@@ -117,17 +127,20 @@ pub struct ByHand<'a> {
     pub credentials: Credentials,
     /// The certificate authority; none where there is no TLS.
     pub ca: Option<PathBuf>,
+    /// Directory with a directory for each Secret in which a hold names a person.
+    pub holds: PathBuf,
     /// The instant by which rows are judged; none: the store's clock.
     pub as_of: Option<Timestamp>,
 }
 
 impl ByHand<'_> {
-    fn access(&self) -> Access {
-        Access {
+    fn access(&self) -> Result<Access, Problem> {
+        Ok(Access {
             credentials: self.credentials.clone(),
             ca: self.ca.clone(),
             run: "by-hand".to_owned(),
-        }
+            holds: Holds::read(&self.holds, &self.plan.holds)?,
+        })
     }
 
     /// Runs the plan in the plan's mode.
@@ -140,14 +153,17 @@ impl ByHand<'_> {
             as_of: self.as_of,
         };
         let progress = Progress::default();
-        let report = run::run(self.plan, self.plan_hash, task, &self.access(), &guard, &progress, now).await;
+        let report = match self.access() {
+            Ok(access) => run::run(self.plan, self.plan_hash, task, &access, &guard, &progress, now).await,
+            Err(problem) => failed(self.plan_hash.to_owned(), task.mode, now(), problem),
+        };
         watcher.abort();
         report
     }
 
     /// Says of single rows why they are due or stay.
     pub async fn explain(&self, wanted: &Wanted, now: fn() -> Timestamp) -> Result<Vec<ExplainedRule>, Problem> {
-        explain::explain(self.plan, &self.access(), self.as_of, wanted, now()).await
+        explain::explain(self.plan, &self.access()?, self.as_of, wanted, now()).await
     }
 }
 
@@ -203,6 +219,7 @@ fn read_access(settings: &Settings, store: &Store, credentials_secret: &str) -> 
         },
         ca,
         run: settings.run.chars().take(60).collect(),
+        holds: Holds::default(),
     })
 }
 

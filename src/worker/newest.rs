@@ -196,7 +196,7 @@ impl Newest<'_> {
         let mut sql = Sql::new(&format!(
             "SELECT count(*), count(*) FILTER (WHERE due AND free AND rank > {count}), 0::int8, count(*) FILTER (WHERE without_start), \
              count(*) FILTER (WHERE undetermined), count(*) FILTER (WHERE no_ground), count(*) FILTER (WHERE due AND rank > {count}), \
-             count(*) FILTER (WHERE missing), min(oldest)::text, \
+             count(*) FILTER (WHERE missing), count(*) FILTER (WHERE held AND rank > {count}), min(oldest)::text, \
              (min(oldest) FILTER (WHERE NOT coalesce(due AND free AND rank > {count}, false)))::text FROM (SELECT ("
         ));
         judge.due_by_itself(&mut sql, Horizon::Due)?;
@@ -210,7 +210,9 @@ impl Newest<'_> {
         judge.no_ground_applies(&mut sql)?;
         sql.push(") AS no_ground, (");
         judge.missing_related(&mut sql)?;
-        sql.push(") AS missing, ");
+        sql.push(") AS missing, (");
+        judge.held_by_itself(&mut sql)?;
+        sql.push(") AS held, ");
         match judge.oldest()? {
             None => sql.push("NULL::timestamptz"),
             Some(time) => {

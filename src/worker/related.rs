@@ -11,7 +11,10 @@ use super::connection::StoreError;
 use super::judge::{Judge, quoted, row};
 use super::sql::Sql;
 use super::time_column::TimeColumn;
-use crate::contract::{OnMissingRelated, PlannedExists, PlannedGround, PlannedRelation, PlannedRule, Problem, Reason};
+use crate::contract::holds::{HeldPath, PlannedHold};
+use crate::contract::{
+    OnMissingRelated, PlannedExists, PlannedGround, PlannedRelation, PlannedRule, Problem, Reason, WorkPlan,
+};
 use crate::domain::identifier::TableName;
 
 /// Tables at whose rows rules look besides their own, as the catalogue has them, or why they cannot be looked at.
@@ -50,10 +53,12 @@ pub struct Referred<'a> {
     pub missing: Option<String>,
 }
 
-/// Looks up every table besides their own at whose rows the rules look.
-pub async fn tables(client: &Client, rules: impl Iterator<Item = &PlannedRule>) -> Result<Tables, Problem> {
+/// Looks up every table besides their own at whose rows the rules and holds of a plan look.
+pub async fn tables(client: &Client, plan: &WorkPlan) -> Result<Tables, Problem> {
     let mut tables = Tables::new();
-    for relation in rules.flat_map(relations) {
+    let held = plan.holds.iter().flat_map(PlannedHold::paths);
+    let rules = plan.rules.iter().chain(&plan.protections);
+    for relation in rules.flat_map(relations).chain(held.flat_map(HeldPath::all_relations)) {
         let key = (relation.schema.clone(), relation.table.clone());
         if tables.contains_key(&key) {
             continue;
@@ -164,12 +169,7 @@ impl Judge<'_> {
 
     /// The other table of a relation.
     pub fn other(&self, relation: &PlannedRelation, field: &str) -> Result<&Table, Problem> {
-        let key = (relation.schema.clone(), relation.table.clone());
-        match self.related.get(&key) {
-            Some(Ok(table)) => Ok(table),
-            Some(Err(problem)) => Err(Problem::new(problem.reason, field, problem.detail.clone())),
-            None => Err(Problem::new(Reason::InvalidPlan, field, "a table was not looked up")),
-        }
+        looked_up(self.related, relation, field)
     }
 
     /// The other row is tied to the row being judged.
@@ -296,10 +296,11 @@ impl Judge<'_> {
         own.chain(self.protecting_elsewhere())
     }
 
-    /// Every tie to a row that decides whether a ground of another rule protects a row.
+    /// Every tie to a row that decides whether a ground of another rule, or a hold, keeps a row.
     fn protecting_elsewhere(&self) -> impl Iterator<Item = &PlannedRelation> {
         let protectors = self.protectors();
-        protectors.flat_map(|(rule, ground)| ties(rule, std::slice::from_ref(ground)))
+        let grounds = protectors.flat_map(|(rule, ground)| ties(rule, std::slice::from_ref(ground)));
+        grounds.chain(self.legal_holds().flat_map(PlannedHold::relations))
     }
 
     /// Whether some table at which the rule looks is tied to its own by no foreign key: what commits there while a batch
@@ -362,6 +363,16 @@ fn ties<'a>(rule: &'a PlannedRule, grounds: &'a [PlannedGround]) -> impl Iterato
     through.map(|(_, relation)| relation).chain(exists)
 }
 
+/// The other table of a relation, among those that were looked up.
+pub fn looked_up<'a>(tables: &'a Tables, relation: &PlannedRelation, field: &str) -> Result<&'a Table, Problem> {
+    let key = (relation.schema.clone(), relation.table.clone());
+    match tables.get(&key) {
+        Some(Ok(table)) => Ok(table),
+        Some(Err(problem)) => Err(Problem::new(problem.reason, field, problem.detail.clone())),
+        None => Err(Problem::new(Reason::InvalidPlan, field, "a table was not looked up")),
+    }
+}
+
 /// A foreign key between two tables, in either direction, over exactly these pairs of columns.
 const TIED_SQL: &str = "
 WITH wanted AS (SELECT array_agg(o || ' ' || t ORDER BY o, t) AS pairs FROM unnest($3::text[], $4::text[]) AS w (o, t)),
@@ -403,7 +414,7 @@ fn reads_through(rule: &PlannedRule, grounds: &[PlannedGround], relation: &str) 
 }
 
 /// Values of the two columns can be compared by `=` without a cast.
-fn are_equatable(left: &Column, right: &Column) -> bool {
+pub fn are_equatable(left: &Column, right: &Column) -> bool {
     let name = |column: &Column| {
         let name = column.cast.strip_prefix("\"pg_catalog\".\"").unwrap_or_default();
         name.trim_end_matches('"').to_owned()

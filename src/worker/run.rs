@@ -7,7 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::anchor::Anchor;
 use super::catalogue::{self, Table};
+use super::drift;
 use super::guard::Guard;
+use super::holds::Holds;
 use super::judge::{Clock, Judge};
 use super::ledger::{self, Line};
 use super::limits::{self, Wanted};
@@ -154,7 +156,7 @@ impl Run<'_> {
 
         let tables = self.look_up(&session).await?;
         let related = self.related(&session).await?;
-        let judges = self.judges(&tables, &related, &clock);
+        let judges = self.judges(&tables, &related, &clock, &access.holds);
         self.live.step(Step::Counting, 0, None);
         self.count(&session, &judges).await?;
         if writes {
@@ -193,7 +195,8 @@ impl Run<'_> {
             let field = format!("rules[{}].dataset", rule.name);
             let name = TableName::new(&rule.schema, &rule.table)
                 .map_err(|error| Problem::new(Reason::InvalidPlan, &field, error.to_string()))?;
-            match catalogue::table(&session.client, &name, &field).await {
+            let table = catalogue::table(&session.client, &name, &field).await;
+            match table.and_then(|table| drift::check(self.plan, &table, &field).map(|()| table)) {
                 Ok(table) => tables.push(Some(table)),
                 Err(problem) if problem.reason == Reason::Unreachable => return Err(Fault::Lost(problem)),
                 Err(problem) => {
@@ -207,17 +210,22 @@ impl Run<'_> {
 
     /// The tables at whose rows the rules look besides their own.
     async fn related(&self, session: &Session) -> Result<Tables, Fault> {
-        let rules = self.plan.rules.iter().chain(&self.plan.protections);
-        related::tables(&session.client, rules).await.map_err(Fault::Lost)
+        related::tables(&session.client, self.plan).await.map_err(Fault::Lost)
     }
 
-    fn judges<'b>(&self, tables: &'b [Option<Table>], related: &'b Tables, clock: &'b Clock) -> Vec<Option<Judge<'b>>>
+    fn judges<'b>(
+        &self,
+        tables: &'b [Option<Table>],
+        related: &'b Tables,
+        clock: &'b Clock,
+        holds: &'b Holds,
+    ) -> Vec<Option<Judge<'b>>>
     where
         Self: 'b,
     {
         let plan = self.plan;
         let judge = |(table, rule): (&'b Option<Table>, &'b PlannedRule)| {
-            Some(Judge::new(plan, rule, table.as_ref()?, related, clock))
+            Some(Judge::new(plan, rule, table.as_ref()?, related, clock, holds))
         };
         tables.iter().zip(&plan.rules).map(judge).collect()
     }

@@ -8,6 +8,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::connection::{Credentials, SESSION_SETTINGS, StoreError, connect};
+use super::holds::Holds;
 use crate::contract::{Problem, Reason, Store};
 
 /// First half of every advisory lock's key, so that our locks meet no other application's: "priv" in ASCII.
@@ -43,6 +44,8 @@ pub struct Access {
     pub ca: Option<PathBuf>,
     /// Name of the run, seen in the server's list of sessions.
     pub run: String,
+    /// The holds, and whom they name.
+    pub holds: Holds,
 }
 
 /// An open session.

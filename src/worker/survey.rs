@@ -352,6 +352,8 @@ fn counting_statement(judge: &Judge<'_>) -> Result<Sql, Problem> {
     }
     sql.push(", count(*) FILTER (WHERE ");
     judge.missing_related(&mut sql)?;
+    sql.push("), count(*) FILTER (WHERE ");
+    judge.held(&mut sql)?;
     sql.push(")");
     match judge.oldest()? {
         None => sql.push(", NULL::text, NULL::text"),
@@ -396,8 +398,9 @@ fn add(counts: &mut Counts, row: &Row, oldest: Option<&TimeColumn<'_>>) {
     report.kept_by_dependent += (row.get::<_, i64>(6) - row.get::<_, i64>(1)).max(0);
     let found = |index: usize| oldest.and_then(|time| time.read(&row.get::<_, Option<String>>(index)?));
     report.missing_related += row.get::<_, i64>(7);
-    counts.oldest = earlier(counts.oldest, found(8));
-    counts.oldest_kept = earlier(counts.oldest_kept, found(9));
+    report.held += row.get::<_, i64>(8);
+    counts.oldest = earlier(counts.oldest, found(9));
+    counts.oldest_kept = earlier(counts.oldest_kept, found(10));
 }
 
 fn finish(counts: &mut Counts, judge: &Judge<'_>) {

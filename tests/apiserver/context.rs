@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use privacy_operator::controller::{Context, Stores, cluster_encryption};
+use privacy_operator::controller::{Context, Scopes, Stores, cluster_encryption};
 use privacy_operator::metrics::Metrics;
 use privacy_operator::plan::settings::WorkerSettings;
 
@@ -36,5 +36,7 @@ pub fn context(client: kube::Client, stores: Stores, now: fn() -> Timestamp) -> 
         now,
         instance: "test".to_owned(),
         backoff: tokio::sync::Mutex::default(),
+        scopes: Scopes::All,
+        planning: tokio::sync::RwLock::default(),
     }
 }

@@ -12,6 +12,7 @@
 mod caches;
 mod context;
 mod exports;
+mod holds;
 mod races;
 mod records;
 mod scenarios;

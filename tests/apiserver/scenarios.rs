@@ -24,11 +24,11 @@ const PODS: &str = "/api/v1/namespaces/shop/pods";
 const CONFIG_MAPS: &str = "/api/v1/namespaces/shop/configmaps";
 const NETWORK_POLICY: &str = "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies/drp-logs-worker";
 
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     "2026-11-22T05:10:00Z".parse().unwrap()
 }
 
-fn source() -> DataSource {
+pub fn source() -> DataSource {
     serde_json::from_value(json!({
         "apiVersion": "privacy-operator.dev/v1alpha1", "kind": "DataSource",
         "metadata": {"name": "db", "namespace": "shop", "uid": "source"},
@@ -53,17 +53,17 @@ fn policy() -> Value {
 }
 
 /// A server that has the policy, and a way to look at it.
-struct World(Server);
+pub struct World(pub Server);
 
 impl World {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let server = Server::default();
         server.put(POLICY, policy());
         Self(server)
     }
 
     /// One reconcile of the policy as it is now; a call that is never answered fails the test.
-    async fn reconcile(&self) -> Vec<String> {
+    pub async fn reconcile(&self) -> Vec<String> {
         let policy: DataRetentionPolicy = serde_json::from_value(self.0.get(POLICY).unwrap()).unwrap();
         let (policies, mut policy_writer) = store();
         let (sources, mut source_writer) = store();
@@ -101,17 +101,19 @@ impl World {
     }
 
     /// A Job of the CronJob's present plan, with a pod that runs.
-    fn start_run(&self, name: &str) {
+    pub fn start_run(&self, name: &str) {
         let cron_job = self.0.get(CRON_JOB).unwrap();
         let template = &cron_job["spec"]["jobTemplate"];
         let mut metadata = template["metadata"].clone();
         metadata["name"] = json!(name);
+        metadata["namespace"] = json!("shop");
         metadata["uid"] = json!(format!("job-{name}"));
         metadata["ownerReferences"] = owner("CronJob", cron_job["metadata"]["uid"].as_str().unwrap());
         let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": template["spec"], "status": {"active": 1}});
         self.0.put(&format!("{JOBS}/{name}"), job);
         let mut pod = template["spec"]["template"].clone();
         pod["metadata"]["name"] = json!(format!("{name}-1"));
+        pod["metadata"]["namespace"] = json!("shop");
         pod["metadata"]["ownerReferences"] = owner("Job", &format!("job-{name}"));
         pod["status"] = json!({"phase": "Running"});
         self.0.put(&format!("{PODS}/{name}-1"), pod);
@@ -131,7 +133,7 @@ impl World {
         self.0.put(&pod_path, pod);
     }
 
-    fn condition(&self, type_: &str) -> Value {
+    pub fn condition(&self, type_: &str) -> Value {
         let policy = self.0.get(POLICY).unwrap();
         let conditions = policy["status"]["conditions"].as_array().unwrap();
         conditions
@@ -147,7 +149,7 @@ fn owner(kind: &str, uid: &str) -> Value {
 }
 
 /// Writes without the hashes that end their names.
-fn shorten(writes: &[String]) -> Vec<String> {
+pub fn shorten(writes: &[String]) -> Vec<String> {
     writes
         .iter()
         .map(|write| {

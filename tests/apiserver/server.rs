@@ -19,6 +19,8 @@ struct State {
     versions: u32,
     /// The reply to the write after so many more is lost: it is done, and nobody hears of it.
     lost_reply: Option<usize>,
+    /// Requests whose path ends so are refused.
+    refused: Option<&'static str>,
 }
 
 /// The server, shared between the test and the task that answers.
@@ -78,6 +80,23 @@ impl Server {
             .collect()
     }
 
+    /// Paths of all objects of a kind, of whatever namespace.
+    fn paths_of_all(&self, plural: &str) -> Vec<String> {
+        let part = format!("/{plural}/");
+        let state = self.0.lock().unwrap();
+        state
+            .objects
+            .keys()
+            .filter(|path| path.contains(&part))
+            .cloned()
+            .collect()
+    }
+
+    /// Refuses every request whose path ends so, from now on.
+    pub fn refuse(&self, end: Option<&'static str>) {
+        self.0.lock().unwrap().refused = end;
+    }
+
     /// Takes an object away without counting it as a write.
     pub fn remove(&self, path: &str) -> Option<Value> {
         self.0.lock().unwrap().objects.remove(path)
@@ -101,6 +120,9 @@ impl Server {
             .get(header::ACCEPT)
             .is_some_and(|accept| accept.to_str().unwrap().contains("PartialObjectMetadata"));
         let path = parts.uri.path().to_owned();
+        if self.0.lock().unwrap().refused.is_some_and(|end| path.ends_with(end)) {
+            return failure(StatusCode::FORBIDDEN, "Forbidden");
+        }
         // Whoever else is waiting may come first.
         tokio::task::yield_now().await;
         let is_write = parts.method != Method::GET && !path.contains("/events");
@@ -178,13 +200,25 @@ impl Server {
     fn read(&self, path: &str, query: &str, metadata_only: bool) -> Option<Value> {
         let partial = |object: &Value| json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]});
         let last = path.rsplit('/').next().unwrap_or_default();
-        if !["jobs", "pods", "configmaps", "processingactivities"].contains(&last) {
+        let lists = [
+            "jobs",
+            "pods",
+            "configmaps",
+            "cronjobs",
+            "processingactivities",
+            "legalholds",
+        ];
+        if !lists.contains(&last) {
             let object = self.get(path)?;
             return Some(if metadata_only { partial(&object) } else { object });
         }
         let selector = query.replace("%3D", "=").replace("%2C", ",").replace("%2F", "/");
-        let items: Vec<Value> = self
-            .paths(path)
+        let paths = if path.contains("/namespaces/") {
+            self.paths(path)
+        } else {
+            self.paths_of_all(last)
+        };
+        let items: Vec<Value> = paths
             .iter()
             .filter_map(|path| self.get(path))
             .filter(|object| !selector.contains("labelSelector") || is_selected(object, &selector))

@@ -78,7 +78,12 @@ fn alerts_speak_of_this_release_and_of_the_chosen_margin() {
 
 #[test]
 fn every_metric_of_an_alert_is_one_that_the_operator_has() {
-    let files = ["src/metrics.rs", "src/metrics/exports.rs", "src/metrics/records.rs"];
+    let files = [
+        "src/metrics.rs",
+        "src/metrics/exports.rs",
+        "src/metrics/holds.rs",
+        "src/metrics/records.rs",
+    ];
     let source = files
         .map(|file| std::fs::read_to_string(root().join(file)).unwrap())
         .concat();

@@ -70,6 +70,7 @@ fn the_operator_has_exactly_the_rights_that_it_uses() {
         "subjectrightspolicies",
         "exportrequests",
         "processingactivities",
+        "legalholds",
         "privacynotices",
     ] {
         expect(&format!("privacy-operator.dev/{kind}"), "get list watch");
@@ -77,6 +78,8 @@ fn the_operator_has_exactly_the_rights_that_it_uses() {
     }
     // A finalizer while there is an archive, and the end of the object's own time.
     expect("privacy-operator.dev/exportrequests", "patch delete");
+    // A finalizer while it is not released.
+    expect("privacy-operator.dev/legalholds", "patch");
     for kind in ["datasources", "dataretentionpolicies", "exportrequests"] {
         expect(&format!("privacy-operator.dev/{kind}/finalizers"), "update");
     }
@@ -215,7 +218,7 @@ fn every_admission_policy_is_bound_and_fails_closed() {
     for name in ["default", "namespaces", "everything"] {
         let objects = release(name);
         let policies = of_kind(&objects, "ValidatingAdmissionPolicy");
-        assert_eq!(policies.len(), 4, "{name}");
+        assert_eq!(policies.len(), 5, "{name}");
         for policy in policies {
             assert_eq!(policy["spec"]["failurePolicy"], "Fail");
             for validation in policy["spec"]["validations"].as_array().unwrap() {

@@ -13,7 +13,7 @@ pub const SCHEMA: &str = "CREATE TABLE q (id int PRIMARY KEY);
     CREATE TABLE g (id int PRIMARY KEY, f int REFERENCES f);";
 
 /// Two candidates of one agency with an application each, a third with one that is young, a fourth with both.
-const ROWS: &str = "INSERT INTO q VALUES (1), (2); INSERT INTO p VALUES (1, 1), (2, 1), (3, 2), (4, 2);
+pub const ROWS: &str = "INSERT INTO q VALUES (1), (2); INSERT INTO p VALUES (1, 1), (2, 1), (3, 2), (4, 2);
     INSERT INTO t VALUES (1, 1), (2, 2), (4, 4), (6, NULL); INSERT INTO t VALUES (3, 3, now()), (5, 4, now());
     INSERT INTO f VALUES (11, 1), (12, 1), (21, 2), (31, 3), (99, NULL); INSERT INTO g VALUES (111, 11), (112, 11), (211, 21), (311, 31), (999, 99);";
 
@@ -33,7 +33,7 @@ pub fn deletes(cascade: Value) -> Value {
     json!({"grounds": [{"name": "age", "from": ["at"], "for": "P7D"}], "action": "delete", "cascade": cascade})
 }
 
-fn both() -> Value {
+pub fn both() -> Value {
     deletes(json!({"dependents": dependents(), "parents": parents()}))
 }
 
@@ -56,7 +56,7 @@ async fn ids(trial: &Trial<'_>, table: &str) -> String {
     trial.texts(&sql).await.concat()
 }
 
-async fn left(trial: &Trial<'_>) -> [String; 5] {
+pub async fn left(trial: &Trial<'_>) -> [String; 5] {
     [
         ids(trial, "q").await,
         ids(trial, "p").await,

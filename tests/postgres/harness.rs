@@ -61,6 +61,8 @@ pub async fn trial_on<'a>(server: &'a Server, schema: &str) -> Trial<'a> {
         slack_seconds: 3600,
         rules: Vec::new(),
         protections: Vec::new(),
+        holds: Vec::new(),
+        declared: Vec::new(),
     };
     Trial {
         server,
@@ -94,6 +96,7 @@ impl Trial<'_> {
             plan,
             credentials: self.files.path().join("credentials"),
             ca: self.server.ca_path(),
+            holds: self.files.path().join("holds"),
             stop: self.files.path().join("stop"),
             termination_message: None::<PathBuf>,
             run: "trial-run".to_owned(),

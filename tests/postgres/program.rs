@@ -50,6 +50,8 @@ impl Program {
             .arg(&settings.credentials)
             .arg("--ca")
             .arg(&settings.ca)
+            .arg("--holds")
+            .arg(&settings.holds)
             .arg("--stop")
             .arg(&settings.stop)
             .arg("--termination-message")

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use privacy_operator::api::{
-    ClusterEncryption, DataRetentionPolicy, DataSource, ExportRequest, GROUP, PrivacyNotice, ProcessingActivity,
-    SubjectRightsPolicy, VERSION,
+    ClusterEncryption, DataRetentionPolicy, DataSource, ExportRequest, GROUP, LegalHold, PrivacyNotice,
+    ProcessingActivity, SubjectRightsPolicy, VERSION,
 };
 use privacy_operator::contract::Reason;
 use serde_json::Value;
@@ -34,6 +34,7 @@ fn judge(text: &str, place: &str, complaints: &mut Vec<String>) {
                 "SubjectRightsPolicy" => serde_json::from_value::<SubjectRightsPolicy>(document).map(drop),
                 "ExportRequest" => serde_json::from_value::<ExportRequest>(document).map(drop),
                 "ProcessingActivity" => serde_json::from_value::<ProcessingActivity>(document).map(drop),
+                "LegalHold" => serde_json::from_value::<LegalHold>(document).map(drop),
                 "PrivacyNotice" => serde_json::from_value::<PrivacyNotice>(document).map(drop),
                 _ => return complaints.push(format!("{place}: there is no kind {kind}")),
             };

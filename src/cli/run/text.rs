@@ -78,6 +78,9 @@ fn verdict(row: &ExplainedRow) -> String {
     if !row.protected_by.is_empty() {
         why.push(format!("protected by {}", row.protected_by.join(", ")));
     }
+    if !row.held_by.is_empty() {
+        why.push(format!("held by {}", row.held_by.join(", ")));
+    }
     if row.among_newest {
         why.push("it is among the newest".to_owned());
     }
@@ -121,6 +124,7 @@ fn counts(text: &mut String, report: &RuleReport) {
         ("no ground applies", report.no_ground_applies),
         ("kept by a dependent row", report.kept_by_dependent),
         ("kept since a related row is missing", report.missing_related),
+        ("held", report.held),
     ];
     let said: Vec<String> = counts
         .iter()

@@ -15,11 +15,15 @@ pub(super) const PLAN_KEY: &str = "plan.json";
 #[must_use]
 pub fn config_map(planned: &Planned) -> ConfigMap {
     let name = naming::config_map(&planned.validated.name, &planned.plan_hash);
-    let mut metadata = metadata(planned, name, "work-plan");
-    metadata
-        .labels
-        .get_or_insert_default()
-        .insert(naming::LABEL_PLAN.to_owned(), planned.plan_hash.clone());
+    let mut metadata = metadata(planned, name, naming::WORK_PLAN);
+    let labels = metadata.labels.get_or_insert_default();
+    labels.insert(naming::LABEL_PLAN.to_owned(), planned.plan_hash.clone());
+    labels.insert(naming::LABEL_STORE.to_owned(), planned.validated.store_key.clone());
+    // By these a hold sees that it is known.
+    let holds = &planned.validated.holds.uids;
+    if !holds.is_empty() {
+        metadata.annotations = Some(BTreeMap::from([(naming::ANNOTATION_HOLDS.to_owned(), holds.join(","))]));
+    }
     ConfigMap {
         metadata,
         data: Some(BTreeMap::from([(PLAN_KEY.to_owned(), planned.json.clone())])),

@@ -1,5 +1,7 @@
 //! What every run of a worker has in common: a restricted pod without a token, which cannot write but to its store.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::batch::v1::{
     JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule,
 };
@@ -12,8 +14,10 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::run_metadata;
+use crate::contract::holds::HOLDS_DIRECTORY;
 use crate::contract::progress::{PROGRESS_PORT, PROGRESS_PORT_NAME};
 use crate::contract::{CA_PATH, CREDENTIALS_DIRECTORY, EXIT_CONFIGURATION, PLAN_PATH, STOP_CONFIG_MAP, STOP_DIRECTORY};
+use crate::domain::hash;
 use crate::plan::naming;
 use crate::plan::settings::WorkerSettings;
 use crate::plan::work_plan::Planned;
@@ -37,6 +41,8 @@ pub(crate) struct Run<'a> {
     pub credentials_secret: &'a str,
     /// Name and key of the Secret with the certificate authority of the store.
     pub ca_secret: Option<&'a (String, String)>,
+    /// Names of the Secrets in which holds name people.
+    pub holds: BTreeSet<&'a str>,
     /// Arguments of the program.
     pub arguments: &'a [&'a str],
 }
@@ -49,6 +55,7 @@ pub(super) fn job_spec(planned: &Planned, settings: &WorkerSettings, arguments: 
         config_map: naming::config_map(&planned.validated.name, &planned.plan_hash),
         credentials_secret: &planned.validated.credentials_secret,
         ca_secret: planned.validated.store.ca_secret.as_ref(),
+        holds: planned.validated.holds.secrets(),
         arguments,
     };
     run_spec(&run, settings)
@@ -186,6 +193,11 @@ fn volumes(run: &Run<'_>) -> Vec<(Volume, VolumeMount)> {
     if let Some((name, key)) = run.ca_secret {
         volumes.push(authority("ca", name, key, CA_PATH));
     }
+    volumes.extend(run.holds.iter().map(|secret| {
+        // The name of a volume is shorter than that of a Secret may be.
+        let volume = format!("hold-{}", hash::short(secret.as_bytes()));
+        secret_volume(&volume, secret, &format!("{HOLDS_DIRECTORY}/{secret}"))
+    }));
     volumes
 }
 

@@ -244,7 +244,11 @@ fn halted(status: &DataRetentionPolicyStatus, inputs: &Inputs<'_>) -> Option<Jud
     let of_rules = status.rules.iter().filter_map(|rule| rule.problem.as_ref());
     let (problem, reason) = of_run.into_iter().chain(of_rules).find_map(|problem| {
         let reason = reported_reason(problem)?;
-        matches!(reason, Reason::LimitExceeded | Reason::UndeclaredCascade).then_some((problem, reason))
+        let halts = matches!(
+            reason,
+            Reason::LimitExceeded | Reason::UndeclaredCascade | Reason::SchemaDrift
+        );
+        halts.then_some((problem, reason))
     })?;
     let message = match reason {
         Reason::LimitExceeded => format!("{}; {}", problem.message, approval_advice(problem, status, inputs)),

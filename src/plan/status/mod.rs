@@ -95,6 +95,7 @@ fn totals(status: &mut DataRetentionPolicyStatus) {
     let sum = |counts: Vec<Option<i64>>| counts.into_iter().flatten().reduce(i64::saturating_add);
     status.due = sum(status.rules.iter().map(|rule| rule.due).collect());
     status.overdue = sum(status.rules.iter().map(|rule| rule.overdue).collect());
+    status.held = sum(status.rules.iter().map(|rule| rule.held).collect());
     status.oldest = status
         .rules
         .iter()

@@ -1,6 +1,6 @@
 //! The child objects of a survey. They cannot fail: everything was judged before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -84,6 +84,7 @@ fn job_spec(source: &DataSource, planned: &PlannedSurvey, settings: &WorkerSetti
         config_map: naming::survey_config_map(&source.name_any(), &planned.plan_hash),
         credentials_secret: &planned.plan.credentials_secret,
         ca_secret: planned.plan.store.ca_secret.as_ref(),
+        holds: BTreeSet::new(),
         arguments: &["worker", "survey"],
     };
     run_spec(&run, settings)

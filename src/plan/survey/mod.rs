@@ -61,8 +61,9 @@ pub fn plan(source: &DataSource, activities: &[&ProcessingActivity]) -> Option<P
     })
 }
 
-/// A dataset names a column wherever it speaks of it.
-fn dataset(dataset: &Dataset) -> Option<PlannedDataset> {
+/// A table with every column that its dataset names, wherever it speaks of it.
+#[must_use]
+pub fn dataset(dataset: &Dataset) -> Option<PlannedDataset> {
     let table = TableName::parse(&dataset.table).ok()?;
     let fields = dataset.fields.iter().map(|field| field.column.clone());
     let relations = dataset

@@ -13,14 +13,15 @@ use kube::ResourceExt as _;
 
 use self::durations::{active_deadline, within};
 use super::cascade;
+use super::holds::{self, Listed};
 use super::reasons;
 use super::relations;
 use super::sharing::{self, Other};
 use super::validated::{Invalid, Protection, Validated, ValidatedRule};
-use crate::api::data_retention_policy::RetentionRule;
+use crate::api::data_retention_policy::{Condition, RetentionRule};
 use crate::api::data_source::TlsMode;
 use crate::api::{DataRetentionPolicy, DataSource};
-use crate::contract::Store;
+use crate::contract::{DeclaredTable, Store};
 use crate::domain::schedule::Schedule;
 use crate::domain::zone;
 
@@ -35,6 +36,8 @@ pub struct Inputs<'a> {
     pub source: Option<&'a DataSource>,
     /// The other policies of its namespace on the same store, each with its `DataSource`.
     pub others: &'a [Other<'a>],
+    /// The holds of every namespace, as they are now.
+    pub holds: &'a [Listed<'a>],
     /// The time, by which the schedule's gaps are told.
     pub now: Timestamp,
 }
@@ -75,6 +78,11 @@ pub fn validate(inputs: &Inputs<'_>) -> Result<Validated, Vec<Invalid>> {
         // Last: what is wrong here is told before what is wrong elsewhere.
         invalid.extend(unclear_protections(inputs, source));
     }
+    let binding = source.and_then(|source| {
+        let namespace = policy.namespace().unwrap_or_default();
+        let binding = holds::binding(&namespace, source, inputs.holds, inputs.now);
+        binding.map_err(|unclear| invalid.extend(unclear)).ok()
+    });
 
     match (invalid.is_empty(), schedule, zone, timing, source) {
         (true, Some(schedule), Some(zone), Some(timing), Some(source)) => Ok(Validated {
@@ -91,6 +99,9 @@ pub fn validate(inputs: &Inputs<'_>) -> Result<Validated, Vec<Invalid>> {
             store: store(source),
             credentials_secret: source.spec.postgres.credentials_secret_ref.name.clone(),
             protections: protections(inputs, source),
+            holds: binding.unwrap_or_default(),
+            declared: declared(&spec.rules, source),
+            store_key: sharing::store_key(source),
             rules: validated_rules,
         }),
         _ => Err(invalid),
@@ -116,6 +127,23 @@ fn validated_rule(
         within_seconds,
         too_coarse,
     })
+}
+
+/// What the source declares of the tables of the rules.
+fn declared(rules: &[RetentionRule], source: &DataSource) -> Vec<DeclaredTable> {
+    let mut tables: Vec<DeclaredTable> = rules
+        .iter()
+        .filter_map(|rule| super::survey::dataset(rules::dataset(source, rule)?.0))
+        .map(|declared| DeclaredTable {
+            schema: declared.schema,
+            table: declared.table,
+            columns: declared.columns,
+        })
+        .filter(|declared| !declared.columns.is_empty())
+        .collect();
+    tables.sort();
+    tables.dedup();
+    tables
 }
 
 fn parties<'a>(inputs: &Inputs<'a>, source: &'a DataSource) -> Vec<writes::Party<'a>> {
@@ -255,6 +283,12 @@ fn warnings(schedule: &Schedule, zone: &TimeZone, now: Timestamp) -> Vec<String>
         );
     }
     warnings
+}
+
+/// Times that stand in conditions and are none.
+#[must_use]
+pub fn times(conditions: &[Condition], path: &str) -> Vec<Invalid> {
+    rules::conditions(conditions, path)
 }
 
 /// How to reach the store.

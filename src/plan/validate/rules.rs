@@ -168,7 +168,7 @@ fn ground(ground: &Ground) -> Vec<Invalid> {
 }
 
 /// Times that stand in conditions. Other values are judged against the column's type, by the worker.
-fn conditions(conditions: &[Condition], path: &str) -> Vec<Invalid> {
+pub(super) fn conditions(conditions: &[Condition], path: &str) -> Vec<Invalid> {
     let compares_times = |operator| {
         matches!(
             operator,

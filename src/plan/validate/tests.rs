@@ -23,6 +23,7 @@ fn mistakes(policy: &DataRetentionPolicy) -> Vec<Invalid> {
         policy,
         source: Some(&fixtures::source()),
         others: &[],
+        holds: &[],
         now: fixtures::now(),
     })
     .err()
@@ -228,6 +229,7 @@ fn an_unknown_or_invalid_source_is_told_with_what_to_do() {
             policy: &policy,
             source,
             others: &[],
+            holds: &[],
             now: fixtures::now(),
         };
         validate(&inputs).unwrap_err()[0].clone()
@@ -256,6 +258,7 @@ fn beside(other: &DataRetentionPolicy) -> Result<Validated, Vec<Invalid>> {
             policy: other,
             source: &source,
         }],
+        holds: &[],
         now: fixtures::now(),
     })
 }
@@ -340,6 +343,7 @@ fn in_shop(rules: Value) -> Result<Validated, Vec<Invalid>> {
         policy: &policy,
         source: Some(&shop()),
         others: &[],
+        holds: &[],
         now: fixtures::now(),
     })
 }

@@ -21,7 +21,7 @@ mod query;
 mod recipient;
 mod rows;
 mod run;
-mod secret;
+pub(super) mod secret;
 mod shape;
 mod store;
 mod subject;

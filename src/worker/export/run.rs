@@ -184,5 +184,6 @@ fn access(settings: &Settings, index: usize, store: &ExportStore) -> Result<Acce
         },
         ca,
         run: settings.run.chars().take(60).collect(),
+        holds: crate::worker::holds::Holds::default(),
     })
 }
