@@ -116,6 +116,7 @@ create table chat_summaries (
     created_at timestamptz
 );
 create index on chat_summaries (user_id);
+create index on chat_summaries (created_at);
 
 create table activity_log (
     id int primary key,

@@ -12,7 +12,8 @@ insert into users (id, name, email, last_login_at, marketing_withdrawn_at, delet
 insert into teams values
     (1, 'Deleted', '2026-07-31T22:00:00Z'),
     (2, 'Deleted, subscription runs', '2026-07-31T22:00:00Z'),
-    (3, 'In use', null);
+    (3, 'In use', null),
+    (4, 'In use, subscription runs', null);
 
 insert into sessions (id, user_id, created_at, last_active_at) values
     (1, 1, '2025-01-01T00:00:00Z', '2026-02-01T12:00:00Z'),
@@ -37,14 +38,17 @@ insert into subscriptions values
     (1, 3, null, 'solo', 'active'),
     (2, null, 1, 'team', 'cancelled'),
     (3, null, 2, 'team', 'active'),
-    (4, 2, null, 'solo', 'cancelled');
+    (4, 2, null, 'solo', 'cancelled'),
+    (5, null, 4, 'team', 'active');
 
 insert into team_memberships values
     (1, 1, 1, 'member'),
     (2, 2, 1, 'member'),
     (3, 3, 1, 'member'),
     (4, 3, 2, 'member'),
-    (5, 3, 3, 'member');
+    (5, 3, 3, 'member'),
+    -- Leaves; that the team pays does not matter.
+    (6, 4, 2, 'member');
 
 insert into team_invitations values
     (1, 1, 1, 'i1@example.com', null),
@@ -71,10 +75,24 @@ insert into chat_messages values
     (2, 2, 'canary', '2026-01-01T00:00:00Z');
 insert into chat_summaries values
     (1, 1, 'About scaling', '2026-01-01T00:00:00Z'),
-    (2, 2, 'About leaving', '2026-01-01T00:00:00Z');
+    (2, 2, 'About leaving', '2026-01-01T00:00:00Z'),
+    -- The oldest; and of nobody any more, and counted.
+    (3, 1, 'About nodes', '2024-01-01T00:00:00Z'),
+    (4, null, 'About pods', '2025-01-01T00:00:00Z');
+-- With 1, 2 and 4 these are 1000.
+insert into chat_summaries select number, 5, 'About marketing', '2025-06-01T00:00:00Z' from generate_series(101, 1097) as number;
 
 insert into activity_log values
-    (1, 1, 'login', '2015-01-01T00:00:00Z');
+    (1, 1, 'login', '2015-01-01T00:00:00Z'),
+    -- Its time was lost: the oldest.
+    (2, 1, 'login', null),
+    -- At one time: the key decides.
+    (3, 1, 'login', '2016-01-01T00:00:00Z'),
+    (4, 1, 'login', '2016-01-01T00:00:00Z'),
+    -- Older than all, and the only one of somebody else.
+    (5, 5, 'login', '2010-01-01T00:00:00Z');
+-- With 4 these are 1000.
+insert into activity_log select number, 1, 'scale', '2020-01-01T00:00:00Z' from generate_series(101, 1099) as number;
 insert into export_log values
     (1, 1, '2015-01-01T00:00:00Z'),
     (2, 1, '2026-03-29T00:30:00Z');

@@ -12,3 +12,6 @@ insert into sessions (id, user_id, created_at, last_active_at) values
 insert into api_tokens (id, user_id, issued_at, last_used_at) values
     (-1, 1, now() - interval '31 days', now()),
     (1, 1, now() - interval '29 days', null);
+-- With one more than 1000 the oldest is due, at any time.
+insert into activity_log select number, 1, 'scale', now() - interval '2 days' from generate_series(1, 1000) as number;
+insert into activity_log values (-1, 1, 'login', now() - interval '3 days');

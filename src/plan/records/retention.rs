@@ -19,13 +19,13 @@ struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    fn dataset(&self) -> Option<&'a Dataset> {
-        let source = self.source?;
-        source
-            .spec
-            .datasets
-            .iter()
-            .find(|dataset| dataset.name == self.rule.dataset)
+    /// The dataset of the rule, and those of which rows go with its rows.
+    fn datasets(&self) -> impl Iterator<Item = &'a Dataset> {
+        let delete = self.rule.then.as_ref().and_then(|then| then.delete.as_ref());
+        let dependents = delete.into_iter().flat_map(|delete| &delete.dependents);
+        let names: Vec<&str> = dependents.map(|dependent| dependent.dataset.as_str()).collect();
+        let all = self.source.into_iter().flat_map(|source| &source.spec.datasets);
+        all.filter(move |dataset| dataset.name == self.rule.dataset || names.contains(&dataset.name.as_str()))
     }
 
     fn backups(&self) -> Option<&'a Backups> {
@@ -116,8 +116,7 @@ fn of_rule(
         return;
     };
     let held: Vec<&str> = rule
-        .dataset()
-        .into_iter()
+        .datasets()
         .flat_map(|dataset| &dataset.fields)
         .filter_map(|field| field.category.as_deref())
         .collect();
@@ -127,7 +126,7 @@ fn of_rule(
             findings.push(found::CATEGORY_NOT_IN_RULE.at(
                 field.clone(),
                 format!(
-                    "no column of the dataset {} is declared to hold {category}",
+                    "no column of the dataset {}, or of one whose rows go with its rows, is declared to hold {category}",
                     rule.rule.dataset
                 ),
             ));

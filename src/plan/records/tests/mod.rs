@@ -257,6 +257,35 @@ fn what_is_right_at_the_edge_is_not_found() {
 }
 
 #[test]
+fn a_rule_holds_what_goes_with_its_rows() {
+    let mut world = world();
+    set(
+        &mut world.source,
+        "/spec/datasets/-",
+        json!({
+            "name": "pages", "table": "public.pages", "activities": ["recruiting"],
+            "relations": [{"name": "application", "dataset": "applications", "columns": {"application_id": "id"}}],
+            "fields": [{"column": "text", "category": "user.content"}],
+        }),
+    );
+    set(
+        &mut world.activity,
+        "/spec/dataCategories/-",
+        json!({"key": "user.content"}),
+    );
+    set(
+        &mut world.activity,
+        "/spec/retention/0/categories/-",
+        json!("user.content"),
+    );
+    let of_another_table: Vec<String> = world.found().into_iter().map(|finding| finding.reason).collect();
+    assert_eq!(of_another_table, ["CategoryNotInRule"]);
+    let pages = json!({"dependents": [{"dataset": "pages", "relation": "application"}]});
+    set(&mut world.policy, "/spec/rules/0/then/delete", pages);
+    assert_eq!(world.found(), []);
+}
+
+#[test]
 fn a_processor_keeps_the_shorter_record() {
     let mut world = world();
     set(&mut world.activity, "/spec/role", json!("Processor"));
