@@ -32,7 +32,9 @@ create table web_logs (
     -- Only with a consent that was asked for by e-mail beforehand.
     account_id int references accounts,
     consent_id int references link_consents,
-    linked_at timestamptz
+    linked_at timestamptz,
+    -- File number of a suspicion; NULL: none.
+    matter text
 );
 create index on web_logs (account_id);
 create index on web_logs (consent_id);
@@ -66,7 +68,9 @@ create table contracts (
     ended_at timestamptz,
     -- To when law asks for it; NULL: law does not.
     legal_retention_until timestamptz,
-    restricted boolean not null
+    restricted boolean not null,
+    -- File number of a claim; NULL: none.
+    matter text
 );
 
 create table product_usage (

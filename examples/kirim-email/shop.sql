@@ -7,7 +7,9 @@ create table orders (
     ordered_at timestamptz,
     completed_at timestamptz,
     -- NULL: free of charge.
-    invoiced_on date
+    invoiced_on date,
+    -- File number of an inquiry; NULL: none.
+    matter text
 );
 
 -- Who bought something may get mails about similar goods, and may be known to partners, until they say no.
@@ -44,5 +46,7 @@ create table live_chats (
     phone text,
     messages text,
     last_active_at timestamptz,
-    answered_at timestamptz
+    answered_at timestamptz,
+    -- File number of a restriction; NULL: none.
+    matter text
 );

@@ -40,7 +40,9 @@ create table enquiries (
     message text,
     closed_at timestamptz,
     consent_withdrawn_at timestamptz,
-    customer_id int references customers
+    customer_id int references customers,
+    -- File number of a restriction or a claim; NULL: none.
+    matter text
 );
 create index on enquiries (customer_id);
 

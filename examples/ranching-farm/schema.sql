@@ -122,7 +122,9 @@ create table activity_log (
     id int primary key,
     user_id int not null references users,
     action text,
-    happened_at timestamptz
+    happened_at timestamptz,
+    -- File number of a restriction or a claim; NULL: none.
+    matter text
 );
 create index on activity_log (user_id, happened_at);
 

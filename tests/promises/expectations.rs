@@ -45,6 +45,9 @@ struct Begin {
 struct Step {
     at: Timestamp,
     why: String,
+    /// Holds that are released from then on.
+    #[serde(default)]
+    released: Vec<String>,
     #[serde(default)]
     gone: Gone,
     #[serde(default)]
@@ -60,6 +63,8 @@ type Changed = BTreeMap<String, BTreeMap<i64, BTreeMap<String, Value>>>;
 pub struct Moment {
     pub at: Timestamp,
     pub why: String,
+    /// Holds that somebody has released by then.
+    pub released: BTreeSet<String>,
     pub rows: Rows,
 }
 
@@ -93,6 +98,7 @@ impl Expectations {
         Moment {
             at: self.begin.at,
             why: "the first instant".to_owned(),
+            released: BTreeSet::new(),
             rows,
         }
     }
@@ -100,23 +106,27 @@ impl Expectations {
     /// What must be there around each step.
     pub fn turns(&self, folder: &Path, original: &Rows) -> Vec<Turn> {
         let minute = SignedDuration::from_mins(1);
-        let mut rows = self.first(original).rows;
+        let Moment {
+            mut released, mut rows, ..
+        } = self.first(original);
         let tables_of = self.tables(folder);
         let turn = |step: &Step| {
-            let moment = |at: Timestamp, said: &str, rows: &Rows| Moment {
+            let moment = |at: Timestamp, said: &str, released: &BTreeSet<String>, rows: &Rows| Moment {
                 at,
                 why: format!("{said}{}", step.why.trim()),
+                released: released.clone(),
                 rows: rows.clone(),
             };
-            let before = moment(step.at - minute, "a minute before: ", &rows);
+            let before = moment(step.at - minute, "a minute before: ", &released, &rows);
+            released.extend(step.released.iter().cloned());
             happen(&mut rows, &step.gone, &step.changed);
             let tables: BTreeSet<String> = step.gone.keys().chain(step.changed.keys()).cloned().collect();
             let concerned = |policy: &&String| tables_of[*policy].intersection(&tables).next().is_some();
             Turn {
                 policies: self.policies.iter().filter(concerned).cloned().collect(),
                 before,
-                instant: moment(step.at, "", &rows),
-                after: moment(step.at + minute, "a minute after: ", &rows),
+                instant: moment(step.at, "", &released, &rows),
+                after: moment(step.at + minute, "a minute after: ", &released, &rows),
                 tables,
             }
         };

@@ -24,6 +24,7 @@ use jiff::Timestamp;
 use rows::Rows;
 use serde_json::Value;
 use support::postgres::{Database, server};
+use tempfile::TempDir;
 
 #[tokio::test]
 async fn kubermatic_keeps_its_promises_at_every_instant() {
@@ -73,7 +74,12 @@ async fn as_of_now_exactly_the_due_rows_go() {
         let mut expected = Rows::of(&company.template).await.keys();
         expected.retain(|(_, key)| *key > 0);
         for _ in 0..2 {
-            company.run(&company.template, &company.expectations.policies, None);
+            company.run(
+                &company.template,
+                &company.expectations.policies,
+                None,
+                &BTreeSet::new(),
+            );
         }
         assert_eq!(Rows::of(&company.template).await.keys(), expected, "{name}");
     }
@@ -93,7 +99,11 @@ struct Company {
     expectations: Expectations,
     template: Database<'static>,
     role: String,
+    scratch: TempDir,
 }
+
+/// The file of a folder with its holds.
+const HOLDS: &str = "holds.yaml";
 
 impl Company {
     /// With these rows.
@@ -110,6 +120,7 @@ impl Company {
         }
         let company = Self {
             role: format!("worker_{}", template.name()),
+            scratch: tempfile::tempdir().unwrap(),
             folder,
             expectations,
             template,
@@ -134,16 +145,39 @@ impl Company {
         self.template.psql(&grants).unwrap();
     }
 
+    /// The files, with these holds released.
+    fn files(&self, released: &BTreeSet<String>) -> Vec<PathBuf> {
+        let path = |file: &String| {
+            let original = self.folder.join(file);
+            if released.is_empty() || file != HOLDS {
+                return original;
+            }
+            let text = std::fs::read_to_string(original).unwrap();
+            let mut holds = serde_saphyr::from_multiple::<Value>(&text).unwrap();
+            for hold in &mut holds {
+                if released.contains(hold["metadata"]["name"].as_str().unwrap()) {
+                    hold["spec"]["released"] = true.into();
+                }
+            }
+            let texts: Vec<String> = holds.iter().map(Value::to_string).collect();
+            let changed = self.scratch.path().join(file);
+            std::fs::write(&changed, texts.join("\n---\n")).unwrap();
+            changed
+        };
+        self.expectations.files.iter().map(path).collect()
+    }
+
     /// Runs policies once as of an instant, or of now; the names of rules that did something.
-    fn run(&self, database: &Database<'_>, policies: &[String], at: Option<Timestamp>) -> BTreeSet<String> {
+    fn run(
+        &self,
+        database: &Database<'_>,
+        policies: &[String],
+        at: Option<Timestamp>,
+        released: &BTreeSet<String>,
+    ) -> BTreeSet<String> {
         let mut busy = BTreeSet::new();
         let (url, at) = (database.socket_url(&self.role), at.map(|at| format!("--as-of={at}")));
-        let files: Vec<PathBuf> = self
-            .expectations
-            .files
-            .iter()
-            .map(|file| self.folder.join(file))
-            .collect();
+        let files = self.files(released);
         for policy in policies {
             let mut arguments = vec!["run", "--policy", policy, "--url", &url, "--mode", "Enforce"];
             arguments.extend(["--on-a-copy", "--rows", "0", "-o", "json"]);
@@ -209,7 +243,8 @@ impl Trial<'_> {
     ) {
         let mut differences = Vec::new();
         for _ in 0..2 {
-            self.busy.extend(self.company.run(database, policies, Some(moment.at)));
+            let (at, released) = (Some(moment.at), &moment.released);
+            self.busy.extend(self.company.run(database, policies, at, released));
             differences = moment.rows.differences(&Rows::of(database).await, only);
             if differences.is_empty() {
                 break;

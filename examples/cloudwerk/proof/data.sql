@@ -18,7 +18,8 @@ insert into link_consents values
     (1, 1, '2024-01-01T00:00:00Z', null),
     (2, 2, '2024-01-01T00:00:00Z', '2026-04-15T09:00:00Z'),
     -- Given after the link of row 3 was made.
-    (3, 3, '2025-06-01T00:00:00Z', null);
+    (3, 3, '2025-06-01T00:00:00Z', null),
+    (4, 1, '2024-01-01T00:00:00Z', '2026-05-31T22:00:00Z');
 
 insert into web_logs (id, logged_at, client_address, page, account_id, consent_id, linked_at) values
     (1, '2024-02-01T00:00:00Z', '192.0.2.1', '/', 1, 1, '2024-02-01T00:00:00Z'),
@@ -28,6 +29,9 @@ insert into web_logs (id, logged_at, client_address, page, account_id, consent_i
     (4, '2010-01-01T00:00:00Z', '192.0.2.4', '/', null, null, null),
     -- Linked on 29 March at 01:50 in Berlin, and nobody was asked.
     (5, '2026-03-29T00:50:00Z', '192.0.2.5', '/', 4, null, '2026-03-29T00:50:00Z');
+-- Linked with a consent that is withdrawn at the end of May, and under suspicion.
+insert into web_logs (id, logged_at, client_address, page, account_id, consent_id, linked_at, matter) values
+    (6, '2024-02-01T00:00:00Z', '192.0.2.6', '/', 1, 4, '2024-02-01T00:00:00Z', 'S-2026-002');
 
 insert into installations values (1, 'community'), (2, 'community'), (3, 'community');
 insert into telemetry_consents values
@@ -51,6 +55,8 @@ insert into contracts values
     -- Ends with the year in Berlin; law asks for it until the end of 2026.
     (2, 'Law', '2025-12-31T23:00:00Z', '2026-12-31T23:00:00Z', false),
     (3, 'No law', '2026-01-31T23:00:00Z', null, false);
+-- As 3, and litigated.
+insert into contracts values (4, 'Litigates', '2026-01-31T23:00:00Z', null, false, 'M-2026-014');
 
 insert into product_usage values
     (1, 1, '1.0', 'linux'),

@@ -26,6 +26,9 @@ insert into orders values
     (3, 'o3@example.com', 'paid', '2015-01-01T00:00:00Z', '2015-02-01T00:00:00Z', '2016-01-01'),
     -- Not delivered yet.
     (4, 'o4@example.com', 'free', '2015-01-01T00:00:00Z', null, null);
+-- As 1, and looks like fraud.
+insert into orders values
+    (5, 'o5@example.com', 'free', '2026-01-01T00:00:00Z', '2026-01-31T17:00:00Z', null, 'F-2026-004');
 
 insert into buyers values
     (1, 'b1@example.com', '2026-05-05T05:05:00Z', null, false, true),
@@ -45,3 +48,6 @@ insert into profiles values
 insert into live_chats values
     (1, 'l1@example.com', '1', 'canary', '2026-07-01T08:00:00Z', '2026-07-31T17:00:00Z'),
     (2, 'l2@example.com', '2', 'canary', '2010-01-01T00:00:00Z', null);
+-- As 1, and restricted.
+insert into live_chats values
+    (3, 'l3@example.com', '3', 'canary', '2026-07-01T08:00:00Z', '2026-07-31T17:00:00Z', 'R-2026-011');

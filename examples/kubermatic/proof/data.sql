@@ -25,6 +25,9 @@ insert into enquiries values
     (3, '2025-01-01T00:00:00Z', 'e3@example.com', 'open, consent withdrawn', null, '2026-03-10T10:00:00Z', null),
     (4, '2024-01-01T00:00:00Z', 'e4@example.com', 'closed, of a customer', '2025-01-01T00:00:00Z', null, 1),
     (5, '2024-01-01T00:00:00Z', 'e5@example.com', 'closed, of a former customer', '2025-01-01T00:00:00Z', null, 2);
+-- Closed at the end of April, and restricted.
+insert into enquiries values
+    (6, '2026-01-01T00:00:00Z', 'e6@example.com', 'needed for a claim', '2026-04-30T22:00:00Z', null, null, 'R-2026-003');
 
 insert into subscribers values
     (1, 's1@example.com', false, '2020-01-01T00:00:00Z', '2020-01-01T00:10:00Z', null, false, false),

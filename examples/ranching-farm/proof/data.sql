@@ -91,6 +91,8 @@ insert into activity_log values
     (4, 1, 'login', '2016-01-01T00:00:00Z'),
     -- Older than all, and the only one of somebody else.
     (5, 5, 'login', '2010-01-01T00:00:00Z');
+-- Older than the newest 1000, and restricted.
+insert into activity_log values (6, 1, 'delete cluster', '2014-01-01T00:00:00Z', 'R-2026-001');
 -- With 4 these are 1000.
 insert into activity_log select number, 1, 'scale', '2020-01-01T00:00:00Z' from generate_series(101, 1099) as number;
 insert into export_log values
