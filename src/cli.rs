@@ -12,6 +12,7 @@ mod recover;
 mod register;
 mod run;
 mod service;
+mod verify;
 mod worker;
 
 use std::process::ExitCode;
@@ -50,6 +51,8 @@ enum Program {
     Run(run::Arguments),
     /// Print the SQL of exactly the role that the policies in the files need.
     Grants(grants::Arguments),
+    /// Recompute from log lines whether what was disposed of is told without gap or change.
+    Verify(verify::Arguments),
     /// Print the record of processing activities (Art. 30 GDPR), from files or from the cluster.
     Register(register::Arguments),
 }
@@ -68,6 +71,7 @@ pub fn main() -> ExitCode {
         Program::Check(arguments) => check::run(&arguments),
         Program::Run(arguments) => run::run(&arguments, crate::clock::now),
         Program::Grants(arguments) => grants::run(&arguments),
+        Program::Verify(arguments) => verify::run(&arguments),
         Program::Register(arguments) => register::run(&arguments),
     }
 }

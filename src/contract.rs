@@ -6,6 +6,7 @@
 pub mod cascade;
 pub mod export;
 pub mod holds;
+pub mod ledger;
 pub mod progress;
 pub mod survey;
 

@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::api::data_retention_policy::Mode;
+use crate::contract::ledger::LedgerLine;
+use crate::domain::base62;
 
 /// Longest termination message that we write, in bytes.
 pub const TERMINATION_MESSAGE_LIMIT: usize = 3500;
@@ -150,6 +152,9 @@ pub struct LedgerReport {
     pub head: String,
     /// Totals of all lines of this policy, so that a later run delivers what a lost report could not.
     pub totals: Totals,
+    /// The line that this run added, in the log only: `privacy-operator verify` recomputes the chain from these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<LedgerLine>,
 }
 
 /// Rows touched by a policy over all its runs.
@@ -411,7 +416,7 @@ impl WorkReport {
                     Some((index, problem.reason, problem.field, problem.detail))
                 })
                 .collect(),
-            ledger: self.ledger.clone(),
+            ledger: self.ledger.clone().map(|ledger| LedgerReport { line: None, ..ledger }),
             problem: self.problem.as_ref().map(cut),
         };
         serde_json::to_string(&short).unwrap_or_default()
@@ -445,13 +450,16 @@ fn encode_rule(rule: &RuleReport) -> String {
         rule.cascaded,
         rule.held,
     ];
-    let words: Vec<String> = numbers.iter().map(|number| base62(*number)).collect();
+    let words: Vec<String> = numbers
+        .iter()
+        .map(|number| base62::encode((*number).clamp(0, LARGEST_COUNT)))
+        .collect();
     words.join(",").trim_end_matches(',').to_owned()
 }
 
 fn decode_rule(text: &str) -> Option<RuleReport> {
-    let numbers: Vec<i64> = text.split(',').map(from_base62).collect::<Option<_>>()?;
-    if numbers.len() > COUNTS {
+    let numbers: Vec<i64> = text.split(',').map(base62::decode).collect::<Option<_>>()?;
+    if numbers.len() > COUNTS || numbers.iter().any(|number| *number > LARGEST_COUNT) {
         return None;
     }
     let at = |index: usize| numbers.get(index).copied().unwrap_or(0);
@@ -475,29 +483,6 @@ fn decode_rule(text: &str) -> Option<RuleReport> {
         cascaded: at(10),
         held: at(11),
         problem: None,
-    })
-}
-
-/// The digits of base 62, in the order of ASCII.
-const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-
-/// Base 62 of a count; zero is the empty word, so that `decode_rule` reads `,,` as zeros.
-fn base62(number: i64) -> String {
-    let mut rest = usize::try_from(number.clamp(0, LARGEST_COUNT)).unwrap_or(0);
-    let mut digits = Vec::new();
-    while rest > 0 {
-        digits.push(char::from(DIGITS[rest % 62]));
-        rest /= 62;
-    }
-    digits.iter().rev().collect()
-}
-
-/// The count that such a word stands for; none where it is no such word, or a larger count than we write.
-fn from_base62(word: &str) -> Option<i64> {
-    word.bytes().try_fold(0_i64, |number, byte| {
-        let digit = DIGITS.binary_search(&byte).ok()?;
-        let number = number.checked_mul(62)?.checked_add(i64::try_from(digit).ok()?)?;
-        (number <= LARGEST_COUNT).then_some(number)
     })
 }
 
@@ -527,6 +512,7 @@ mod tests {
                     masked: i64::MAX,
                     set: i64::MAX,
                 },
+                line: None,
             }),
             problem: None,
         }

@@ -78,7 +78,14 @@ fn prepare() {
             "--kube-version",
             "1.34.0",
         ];
-        let templates = ["serviceaccount", "rbac", "admission-datasource", "admission-exports", "admission-workers"]
+        let templates = [
+            "serviceaccount",
+            "rbac",
+            "admission-datasource",
+            "admission-exports",
+            "admission-holds",
+            "admission-workers",
+        ]
             .map(|name| ["--show-only".to_owned(), format!("templates/{name}.yaml")])
             .concat();
         let all: Vec<&str> = arguments
@@ -96,7 +103,7 @@ fn prepare() {
             AUTHOR,
             "author",
             &json!([
-            {"apiGroups": ["privacy-operator.dev"], "resources": ["datasources", "subjectrightspolicies"], "verbs": ["get", "create", "patch"]},
+            {"apiGroups": ["privacy-operator.dev"], "resources": ["datasources", "subjectrightspolicies", "legalholds"], "verbs": ["get", "create", "patch"]},
             {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["mine"], "verbs": ["get"]}]),
         );
         // A policy takes a moment from being stored to being in force.
@@ -118,7 +125,12 @@ fn prepare() {
             &json!([{"apiGroups": ["privacy-operator.dev"], "resources": ["exportrequests"], "verbs": ["get", "patch", "approve"]}]),
         );
         wait_for("the policies to be in force", String::new, || {
-            let all = [refusal(AUTHOR, &stolen), refusal(OPERATOR, &foreign), refusal(CLERK, &unasked)];
+            let all = [
+                refusal(AUTHOR, &stolen),
+                refusal(OPERATOR, &foreign),
+                refusal(CLERK, &unasked),
+                refusal(AUTHOR, &hold_on_person("foreign")),
+            ];
             all.iter().all(Option::is_some).then_some(())
         });
     });
@@ -133,6 +145,17 @@ fn source(credentials: &str, authority: Option<&str>) -> Value {
         "metadata": {"name": "judged", "namespace": NAMESPACE},
         "spec": {"postgres": {"host": "db", "database": "shop", "tls": tls, "credentialsSecretRef": {"name": credentials}},
                  "datasets": [{"name": "logs", "table": "public.logs"}]}})
+}
+
+fn hold() -> Value {
+    json!({"apiVersion": "privacy-operator.dev/v1alpha1", "kind": "LegalHold",
+        "metadata": {"name": "claim", "namespace": NAMESPACE, "finalizers": ["privacy-operator.dev/hold"]},
+        "spec": {"dataSourceRef": {"name": "judged"}, "datasets": ["logs"], "matter": "M-1", "basis": "LegalClaims"}})
+}
+
+fn hold_on_person(secret: &str) -> Value {
+    let hold = with(&hold(), "/metadata/name", json!("person"));
+    with(&hold, "/spec/subjectSecretRef", json!({"name": secret}))
 }
 
 /// The object with one field set, which may be new.
@@ -342,6 +365,56 @@ fn a_rights_policy_names_only_secrets_that_its_author_may_read() {
 }
 
 #[test]
+fn a_hold_is_not_deleted_and_keeps_its_finalizer_until_it_is_released() {
+    prepare();
+    assert_eq!(refusal(AUTHOR, &hold_on_person("mine")), None);
+    let said = refusal(AUTHOR, &hold_on_person("foreign")).unwrap();
+    assert!(said.contains("names Secret foreign"), "{said}");
+    apply(&hold());
+    let delete = || {
+        run(
+            "kubectl",
+            &["delete", "legalhold", "claim", "-n", NAMESPACE, "--wait=false"],
+            "",
+        )
+    };
+    let disarm = r#"{"metadata":{"finalizers":null}}"#;
+    let disarm = || {
+        run(
+            "kubectl",
+            &[
+                "patch",
+                "legalhold",
+                "claim",
+                "-n",
+                NAMESPACE,
+                "--type=merge",
+                "-p",
+                disarm,
+            ],
+            "",
+        )
+    };
+    let said = delete();
+    assert!(
+        !said.ok && said.err.contains("not released cannot be deleted"),
+        "{}",
+        said.err
+    );
+    let said = disarm();
+    assert!(
+        !said.ok && said.err.contains("the finalizer of a LegalHold"),
+        "{}",
+        said.err
+    );
+    apply(&with(&hold(), "/spec/released", json!(true)));
+    let said = delete();
+    assert!(said.ok, "{}", said.err);
+    let said = disarm();
+    assert!(said.ok, "{}", said.err);
+}
+
+#[test]
 fn the_operator_may_start_nothing_else() {
     prepare();
     let export_in_a_cron_job = with(
@@ -497,6 +570,7 @@ fn the_api_server_finds_no_fault_in_the_expressions() {
         "datasource-secrets",
         "rightspolicy-secrets",
         "export-requests",
+        "legal-holds",
         "worker-jobs",
     ] {
         let name = format!("{policy}.privacy-operator.{NAMESPACE}");

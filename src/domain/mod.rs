@@ -1,5 +1,6 @@
 //! Parsed values and rules: pure, without I/O and without a clock.
 
+pub mod base62;
 pub mod comment;
 pub mod deadlines;
 pub mod due;

@@ -15,6 +15,7 @@ pub mod data_source;
 pub mod export;
 pub mod holds;
 pub mod naming;
+pub mod proof;
 pub mod reasons;
 pub mod records;
 pub mod relations;

@@ -2,11 +2,11 @@
 //! hashes, no personal data. It is the run's last commit, and a synchronous one: with it, all batches before are durable.
 
 use tokio_postgres::Client;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::connection::StoreError;
+use crate::contract::ledger::LedgerLine;
 use crate::contract::{LedgerReport, Totals, WorkPlan};
-use crate::domain::hash;
 
 /// Two runs of one policy may end at once; the primary key lets one line through at a time.
 const ATTEMPTS: u32 = 5;
@@ -49,58 +49,52 @@ pub async fn read(client: &Client, plan: &WorkPlan) -> Result<LedgerReport, Stor
             masked: row.get(3),
             set: row.get(4),
         },
+        line: None,
     })
 }
 
-/// Adds a line, chained to the one before. `tried` is the hash of the line that a lost connection may have left behind:
-/// where it did, there is nothing to add.
+/// Adds a line, chained to the one before. `tried` is the line that a lost connection may have left behind: where it did,
+/// there is nothing to add.
 pub async fn append(
     client: &Client,
     plan: &WorkPlan,
     line: &Line<'_>,
-    tried: &mut Option<String>,
+    tried: &mut Option<LedgerLine>,
 ) -> Result<LedgerReport, StoreError> {
     for attempt in 1.. {
         let last = read(client, plan).await?;
-        if let Some(head) = tried
-            && is_written(client, plan, head).await?
+        if let Some(line) = tried
+            && is_written(client, plan, &line.head).await?
         {
-            return Ok(last);
+            let line = Some(line.clone());
+            return Ok(LedgerReport { line, ..last });
         }
-        let sequence = last.sequence + 1;
-        let policy = format!("{}/{}", plan.namespace, plan.policy);
-        let head = head(&last.head, sequence, line);
-        *tried = Some(head.clone());
         let Totals { deleted, masked, set } = line.totals;
-        let written = client
-            .execute_typed(
-                INSERT_SQL,
-                &[
-                    (&plan.policy_uid, Type::TEXT),
-                    (&sequence, Type::INT8),
-                    (&policy, Type::TEXT),
-                    (&line.run, Type::TEXT),
-                    (&line.plan_hash, Type::TEXT),
-                    (&deleted, Type::INT8),
-                    (&masked, Type::INT8),
-                    (&set, Type::INT8),
-                    (&line.report, Type::TEXT),
-                    (&last.head, Type::TEXT),
-                    (&head, Type::TEXT),
-                ],
-            )
-            .await
-            .map_err(|error| StoreError::of(&error));
-        match written {
-            Ok(_) => {
+        let new = LedgerLine {
+            policy_uid: plan.policy_uid.clone(),
+            policy: format!("{}/{}", plan.namespace, plan.policy),
+            sequence: last.sequence + 1,
+            run: line.run.to_owned(),
+            plan_hash: line.plan_hash.to_owned(),
+            deleted,
+            masked,
+            set,
+            report: line.report.to_owned(),
+            previous: last.head,
+            head: String::new(),
+        };
+        let new = tried.insert(new.sealed());
+        match insert(client, new).await {
+            Ok(()) => {
                 return Ok(LedgerReport {
-                    sequence,
-                    head,
+                    sequence: new.sequence,
+                    head: new.head.clone(),
                     totals: Totals {
                         deleted: last.totals.deleted + deleted,
                         masked: last.totals.masked + masked,
                         set: last.totals.set + set,
                     },
+                    line: Some(new.clone()),
                 });
             }
             Err(error) if error.code.as_deref() == Some("23505") && attempt < ATTEMPTS => {}
@@ -110,21 +104,28 @@ pub async fn append(
     read(client, plan).await
 }
 
+async fn insert(client: &Client, line: &LedgerLine) -> Result<(), StoreError> {
+    let values: &[(&(dyn ToSql + Sync), Type)] = &[
+        (&line.policy_uid, Type::TEXT),
+        (&line.sequence, Type::INT8),
+        (&line.policy, Type::TEXT),
+        (&line.run, Type::TEXT),
+        (&line.plan_hash, Type::TEXT),
+        (&line.deleted, Type::INT8),
+        (&line.masked, Type::INT8),
+        (&line.set, Type::INT8),
+        (&line.report, Type::TEXT),
+        (&line.previous, Type::TEXT),
+        (&line.head, Type::TEXT),
+    ];
+    let written = client.execute_typed(INSERT_SQL, values).await;
+    written.map(|_| ()).map_err(|error| StoreError::of(&error))
+}
+
 async fn is_written(client: &Client, plan: &WorkPlan, head: &str) -> Result<bool, StoreError> {
     let sql = "SELECT count(*) > 0 FROM privacy_operator.ledger WHERE policy_uid = $1 AND head = $2";
     let row = client
         .query_typed_one(sql, &[(&plan.policy_uid, Type::TEXT), (&head, Type::TEXT)])
         .await?;
     Ok(row.get(0))
-}
-
-/// The hash of a line: SHA-256 over the hash before it and its own content, a part a line.
-#[must_use]
-pub fn head(previous: &str, sequence: i64, line: &Line<'_>) -> String {
-    let Totals { deleted, masked, set } = line.totals;
-    let text = format!(
-        "{previous}\n{sequence}\n{}\n{}\n{deleted}\n{masked}\n{set}\n{}",
-        line.run, line.plan_hash, line.report
-    );
-    hash::sha256(text.as_bytes())
 }

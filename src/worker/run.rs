@@ -20,6 +20,7 @@ use super::related::{self, Tables};
 use super::session::{Access, Session};
 use super::survey;
 use super::sweep::{Fault, Sweep};
+use crate::contract::ledger::LedgerLine;
 use crate::contract::progress::Step;
 use crate::contract::{
     self, Action, LedgerReport, Mode, PlannedRule, Problem, Reason, RuleReport, RunResult, Totals, WorkPlan, WorkReport,
@@ -71,8 +72,8 @@ struct Run<'a> {
     progress: Vec<RuleProgress>,
     server_version: Option<String>,
     ledger: Option<LedgerReport>,
-    /// Hash of the ledger's line that this run wrote, or was about to write when the connection was lost.
-    line: Option<String>,
+    /// The ledger's line that this run wrote, or was about to write when the connection was lost.
+    line: Option<LedgerLine>,
 }
 
 /// What is asked of a run, whatever the plan says.

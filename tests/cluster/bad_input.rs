@@ -56,7 +56,7 @@ fn what_the_schema_can_judge_is_refused_by_kubectl_with_a_reason() {
     refuse(json!([]), "rules");
     refuse(
         json!([{"name": "a", "dataset": "logs", "then": {"delete": {}}}]),
-        "exactly one of keepWhile",
+        "set either what keeps a row",
     );
     refuse(
         json!([{"name": "a", "dataset": "logs", "always": {}, "then": {"delete": {}}}]),

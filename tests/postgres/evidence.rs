@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 use crate::harness::{Trial, trial, trial_on};
+use crate::program::Program;
 use crate::runs::{YOUNG, minutes, number, totals, trial_with_ledger};
 use crate::support::postgres::{Server, server};
 use crate::trouble::{age, fingerprint};
@@ -242,6 +243,55 @@ async fn the_ledger_chains_its_lines_and_the_role_cannot_change_them() {
         .await
         .join("\n");
     assert!(!text.contains("2025-") && !text.contains(&trial.role), "{text}");
+}
+
+/// Runs `verify` on log lines: whether it is content, and what it prints.
+fn verified(log: &str) -> (bool, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("log");
+    std::fs::write(&file, log).unwrap();
+    let program = std::process::Command::new(env!("CARGO_BIN_EXE_privacy-operator"))
+        .arg("verify")
+        .arg(file)
+        .output()
+        .unwrap();
+    let text = [program.stdout, program.stderr].concat();
+    (program.status.success(), String::from_utf8(text).unwrap())
+}
+
+#[tokio::test]
+async fn the_logs_of_the_runs_alone_prove_what_was_disposed_of() {
+    let trial = trial_with_ledger(server(), TWO).await.rules(&[age()]);
+    let admin = trial.database.admin().await;
+    let mut logs = Vec::new();
+    for _ in 0..3 {
+        logs.push(Program::of(&trial).wait().await.output);
+        admin
+            .batch_execute("INSERT INTO t SELECT i, now() - interval '1 year' FROM generate_series(1, 500) i")
+            .await
+            .unwrap();
+    }
+    let (holds, text) = verified(&logs.concat());
+    assert!(
+        holds && text.contains("3 lines up to number 3; deleted 1500, masked 0, set 0"),
+        "{text}"
+    );
+    let head = trial
+        .texts("SELECT head FROM privacy_operator.ledger ORDER BY sequence DESC LIMIT 1")
+        .await;
+    assert!(text.contains(&head[0]), "{text}");
+    let (holds, text) = verified(&[&logs[0][..], &logs[2]].concat());
+    assert!(!holds && text.contains("line 2 is missing"), "{text}");
+    let (holds, text) = verified(&logs.concat().replace("\"deleted\":500", "\"deleted\":5"));
+    assert!(!holds && text.contains("line 1 was changed"), "{text}");
+    let (holds, text) = verified("no line at all\n");
+    assert!(!holds && text.contains("no line of a ledger"), "{text}");
+    // What the store itself has is the same chain.
+    let rows = trial
+        .texts("SELECT row_to_json(l)::text FROM privacy_operator.ledger l")
+        .await;
+    let (holds, text) = verified(&[rows.join("\n"), logs.concat()].join("\n"));
+    assert!(holds && text.contains("3 lines up to number 3"), "{text}");
 }
 
 #[tokio::test]

@@ -1,0 +1,82 @@
+//! `privacy-operator verify`: the proof of what was disposed of, recomputed from the logs of the runs alone.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::files::read_texts;
+use super::output::print;
+use crate::domain::comment::single_line;
+use crate::plan::proof::{Chain, chains, lines};
+
+/// Recompute the hash chain of what policies disposed of, from the logs of their runs, without cluster and store: no line was
+/// changed, none is missing. Rows of the ledger in a store do as well, as `SELECT row_to_json(l) FROM
+/// privacy_operator.ledger l` prints them.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Files with log lines, in any order, of any number of policies; `-` reads standard input.
+    #[arg(required = true, value_name = "FILES")]
+    files: Vec<PathBuf>,
+
+    /// `text` for people, `json` for programs.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
+enum Output {
+    Text,
+    Json,
+}
+
+/// Fails when a chain is broken, or when there is none.
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let texts = match read_texts(&arguments.files) {
+        Ok(texts) => texts,
+        Err(error) => {
+            eprintln!("error: {}", single_line(&error.to_string()));
+            return ExitCode::FAILURE;
+        }
+    };
+    let found = chains(texts.iter().flat_map(|(_, text)| lines(text)).collect());
+    if found.is_empty() {
+        eprintln!(
+            "error: no line of a ledger in these files: give the logs of runs that disposed of something, in a store with \
+             the ledger that privacy-operator grants prints"
+        );
+        return ExitCode::FAILURE;
+    }
+    let printed = match arguments.output {
+        Output::Text => print(&found.iter().map(text).collect::<String>()),
+        Output::Json => print(&(serde_json::to_string_pretty(&found).unwrap_or_default() + "\n")),
+    };
+    if found.iter().all(|chain| chain.faults.is_empty()) {
+        printed
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn text(chain: &Chain) -> String {
+    let verdict = if chain.faults.is_empty() {
+        "the chain holds"
+    } else {
+        "THE CHAIN DOES NOT HOLD"
+    };
+    let totals = chain.totals;
+    let mut text = format!(
+        "{} (uid {}): {verdict}\n  {} lines up to number {}; deleted {}, masked {}, set {}\n  head {}\n",
+        single_line(&chain.policy),
+        single_line(&chain.policy_uid),
+        chain.lines,
+        chain.last,
+        totals.deleted,
+        totals.masked,
+        totals.set,
+        single_line(&chain.head)
+    );
+    for fault in &chain.faults {
+        let _ = writeln!(text, "  {fault}");
+    }
+    text
+}
