@@ -150,7 +150,7 @@ fn source(credentials: &str, authority: Option<&str>) -> Value {
 fn hold() -> Value {
     json!({"apiVersion": "privacy-operator.dev/v1alpha1", "kind": "LegalHold",
         "metadata": {"name": "claim", "namespace": NAMESPACE, "finalizers": ["privacy-operator.dev/hold"]},
-        "spec": {"dataSourceRef": {"name": "judged"}, "datasets": ["logs"], "matter": "M-1", "basis": "LegalClaims"}})
+        "spec": {"dataSourceRef": {"name": "judged"}, "datasets": ["logs"], "matter": "M-1", "basis": "LegalClaims", "reviewAt": "2027-06-30"}})
 }
 
 fn hold_on_person(secret: &str) -> Value {
