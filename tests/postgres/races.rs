@@ -194,7 +194,7 @@ async fn locked_rows_stay_and_are_counted_while_everything_else_goes() {
         let report = trial.run().await;
         let waited = waits() - before;
         let rule = &report.rules[0];
-        let problem = rule.problem.as_ref().unwrap();
+        let problem = rule.problem.as_ref().unwrap_or_else(|| panic!("{report:?}"));
         assert_eq!(
             (report.result, problem.reason),
             (RunResult::Done, Reason::RowsLocked),
