@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder};
@@ -304,12 +305,16 @@ fn encryption(encoder: &mut DescriptorEncoder<'_>, stores: &Stores, now: Timesta
     let name = "privacy_encryption_condition";
     let help = "Conditions of the ClusterEncryption: 1 for the status that a condition has";
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    for condition in &status.conditions {
+    encode_conditions(&mut metric, &[], &status.conditions)
+}
+
+/// The conditions of an object, which `whose` names: 1 for the status that each has, 0 for the others.
+fn encode_conditions(metric: &mut MetricEncoder<'_>, whose: &[(&str, &str)], conditions: &[Condition]) -> fmt::Result {
+    for condition in conditions {
         for status in ["True", "False", "Unknown"] {
-            let labels = [("type", condition.type_.as_str()), ("status", status)];
-            metric
-                .encode_family(&labels)?
-                .encode_gauge(&i64::from(condition.status == status))?;
+            let labels = [whose, &[("type", &condition.type_), ("status", status)]].concat();
+            let value = i64::from(condition.status == status);
+            metric.encode_family(&labels)?.encode_gauge(&value)?;
         }
     }
     Ok(())
@@ -338,18 +343,9 @@ fn conditions(encoder: &mut DescriptorEncoder<'_>, policies: &[&DataRetentionPol
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for policy in policies {
         let (namespace, name) = key(policy);
-        for condition in policy.status.iter().flat_map(|status| &status.conditions) {
-            for status in ["True", "False", "Unknown"] {
-                let labels = [
-                    ("namespace", namespace.as_str()),
-                    ("policy", name.as_str()),
-                    ("type", condition.type_.as_str()),
-                    ("status", status),
-                ];
-                metric
-                    .encode_family(&labels)?
-                    .encode_gauge(&i64::from(condition.status == status))?;
-            }
+        if let Some(status) = &policy.status {
+            let whose = [("namespace", namespace.as_str()), ("policy", name.as_str())];
+            encode_conditions(&mut metric, &whose, &status.conditions)?;
         }
     }
     Ok(())

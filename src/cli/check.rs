@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::files::{FileError, read_texts};
-use super::output::print;
+use super::output::{Output, print, print_json};
 use crate::api::findings::Severity;
 use crate::check::{Outcome, check};
 use crate::domain::comment::single_line;
@@ -27,12 +27,6 @@ pub struct Arguments {
     output: Output,
 }
 
-#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
-enum Output {
-    Text,
-    Json,
-}
-
 /// Fails when something is wrong.
 pub fn run(arguments: &Arguments) -> ExitCode {
     match outcome(arguments) {
@@ -43,7 +37,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Ok(outcome) => {
             let printed = match arguments.output {
                 Output::Text => print(&text(&outcome)),
-                Output::Json => print(&(serde_json::to_string_pretty(&outcome).unwrap_or_default() + "\n")),
+                Output::Json => print_json(&outcome),
             };
             let doubts = |complaint: &crate::check::Complaint| complaint.finding.severity == Severity::Warning;
             let failed = outcome.has_errors() || arguments.strict && outcome.complaints.iter().any(doubts);

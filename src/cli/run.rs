@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::files::{FileError, password, read_manifests};
-use super::output::print;
+use super::output::{Output, print, print_json};
 use crate::api::data_retention_policy::Mode;
 use crate::contract::{Problem, RunResult, Store, WorkPlan, WorkReport};
 use crate::discover::connect::{ConnectError, Target};
@@ -88,12 +88,6 @@ enum ModeArgument {
     Enforce,
 }
 
-#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
-enum Output {
-    Text,
-    Json,
-}
-
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]
@@ -157,10 +151,7 @@ pub fn run(arguments: &Arguments, now: fn() -> Timestamp) -> ExitCode {
     };
     let printed = match arguments.output {
         Output::Text => print(&text::text(&outcome)),
-        Output::Json => print(&format!(
-            "{}\n",
-            serde_json::to_string_pretty(&outcome).unwrap_or_default()
-        )),
+        Output::Json => print_json(&outcome),
     };
     let failed = |report: &WorkReport| matches!(report.result, RunResult::Failed | RunResult::Halted);
     let unexplained = outcome.explained.iter().any(|rule| rule.problem.is_some());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::files::read_texts;
-use super::output::print;
+use super::output::{Output, print, print_json};
 use crate::domain::comment::single_line;
 use crate::plan::proof::{Chain, chains, lines};
 
@@ -21,12 +21,6 @@ pub struct Arguments {
     /// `text` for people, `json` for programs.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
-}
-
-#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
-enum Output {
-    Text,
-    Json,
 }
 
 /// Fails when a chain is broken, or when there is none.
@@ -48,7 +42,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     }
     let printed = match arguments.output {
         Output::Text => print(&found.iter().map(text).collect::<String>()),
-        Output::Json => print(&(serde_json::to_string_pretty(&found).unwrap_or_default() + "\n")),
+        Output::Json => print_json(&found),
     };
     if found.iter().all(|chain| chain.faults.is_empty()) {
         printed

@@ -8,7 +8,7 @@ use std::time::Duration;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::ListParams;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
@@ -17,7 +17,7 @@ use super::context::{GuardedHold, GuardedSource};
 use super::jobs::{has_ended, label};
 use super::observe::finish;
 use super::status::write;
-use super::{Context, Error, FIELD_MANAGER, events};
+use super::{Context, Error, events, finalizer};
 use crate::api::{DataSource, LegalHold};
 use crate::plan::holds::waiting::{LivePlan, Runner, waiting_for};
 use crate::plan::holds::{FINALIZER, Listed, binds, status};
@@ -44,11 +44,11 @@ pub async fn reconcile(hold: Arc<GuardedHold>, context: Arc<Context>) -> Result<
         return Ok(Action::await_change());
     }
     if is_going && !is_bound {
-        set_finalizer(&context, hold, false).await?;
+        finalizer::set(&context, hold, FINALIZER, false).await?;
         return Ok(Action::await_change());
     }
     if !is_going && !has_finalizer {
-        set_finalizer(&context, hold, true).await?;
+        finalizer::set(&context, hold, FINALIZER, true).await?;
         return Ok(Action::requeue(Duration::from_secs(1)));
     }
     // 2. dereference (caches only)
@@ -190,23 +190,5 @@ impl Holds {
                 source: source.as_ref().and_then(|source| source.0.as_ref().ok()),
             })
             .collect()
-    }
-}
-
-async fn set_finalizer(context: &Context, hold: &LegalHold, ours: bool) -> Result<(), Error> {
-    let others = hold.finalizers().iter().filter(|name| *name != FINALIZER).cloned();
-    let finalizers: Vec<String> = others.chain(ours.then(|| FINALIZER.to_owned())).collect();
-    let patch = serde_json::json!({"metadata": {"resourceVersion": hold.resource_version(), "finalizers": finalizers}});
-    context.ensure_leading()?;
-    let parameters = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    let name = hold.name_any();
-    let api = Api::<LegalHold>::namespaced(context.client.clone(), &hold.namespace().unwrap_or_default());
-    match api.patch(&name, &parameters, &Patch::Merge(&patch)).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(source) => Err(Error::request::<LegalHold>("write the finalizer of", &name, source)),
     }
 }

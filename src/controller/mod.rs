@@ -10,6 +10,7 @@ mod dereference;
 mod error;
 mod events;
 pub mod exports;
+mod finalizer;
 pub mod guarded;
 mod jobs;
 pub mod legal_hold;

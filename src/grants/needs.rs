@@ -11,7 +11,7 @@ use crate::api::data_source::Dataset;
 use crate::api::{DataRetentionPolicy, DataSource, ProcessingActivity};
 use crate::domain::identifier::{Identifier, IdentifierError, TableName};
 use crate::plan::cascade;
-use crate::plan::columns::{read_by, written_by};
+use crate::plan::columns::{self, read_by, written_by};
 use crate::plan::records::measures::holders;
 use crate::plan::relations;
 
@@ -285,7 +285,7 @@ fn add_rule(
     path: &str,
 ) -> Result<(), NeedsError> {
     let source = &needs.source.object;
-    let own = source.spec.datasets.iter().find(|dataset| dataset.name == rule.dataset);
+    let own = columns::dataset(source, &rule.dataset);
     let Some((dataset, own)) = own.and_then(|own| Some((own, TableName::parse(&own.table).ok()?))) else {
         return Ok(());
     };

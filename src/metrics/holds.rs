@@ -24,18 +24,8 @@ pub(super) fn encode(stores: &Stores, encoder: &mut DescriptorEncoder<'_>) -> fm
     let mut metric = encoder.encode_descriptor("privacy_legal_hold_condition", help, None, MetricType::Gauge)?;
     for (hold, status) in with_status {
         let (namespace, name) = (hold.namespace().unwrap_or_default(), hold.name_any());
-        for condition in &status.conditions {
-            for word in ["True", "False", "Unknown"] {
-                let labels = [
-                    ("namespace", namespace.as_str()),
-                    ("hold", name.as_str()),
-                    ("type", condition.type_.as_str()),
-                    ("status", word),
-                ];
-                let value = i64::from(condition.status == word);
-                metric.encode_family(&labels)?.encode_gauge(&value)?;
-            }
-        }
+        let whose = [("namespace", namespace.as_str()), ("hold", name.as_str())];
+        super::encode_conditions(&mut metric, &whose, &status.conditions)?;
     }
     Ok(())
 }

@@ -114,18 +114,8 @@ fn sources(stores: &Stores, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result 
     let mut metric = encoder.encode_descriptor("privacy_source_condition", help, None, MetricType::Gauge)?;
     for (source, status) in with_status {
         let (namespace, name) = (source.namespace().unwrap_or_default(), source.name_any());
-        for condition in &status.conditions {
-            for word in ["True", "False", "Unknown"] {
-                let labels = [
-                    ("namespace", namespace.as_str()),
-                    ("source", name.as_str()),
-                    ("type", condition.type_.as_str()),
-                    ("status", word),
-                ];
-                let value = i64::from(condition.status == word);
-                metric.encode_family(&labels)?.encode_gauge(&value)?;
-            }
-        }
+        let whose = [("namespace", namespace.as_str()), ("source", name.as_str())];
+        super::encode_conditions(&mut metric, &whose, &status.conditions)?;
     }
     Ok(())
 }

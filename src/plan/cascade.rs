@@ -1,5 +1,6 @@
 //! What goes with the rows of a rule: `dependents` and `emptyParents`, resolved by the relations of the source.
 
+use super::columns;
 use super::reasons;
 use super::relations::{Mistake, dataset, pointed_at, pointing_at, relation};
 use super::validated::Invalid;
@@ -115,11 +116,7 @@ fn parent<'a>(
     let all: Vec<&Dataset> = from.iter().chain(&going[1..]).copied().collect();
     not_twice(found, &all).map_err(|(_, reason, message)| ("relation", reason, message))?;
     let leads_here = |relation: &&Relation| {
-        let target = source
-            .spec
-            .datasets
-            .iter()
-            .find(|dataset| dataset.name == relation.dataset);
+        let target = columns::dataset(source, &relation.dataset);
         target.is_some_and(|target| TableName::parse(&target.table).ok().as_ref() == Some(&table))
     };
     let mut pointed_at_by = Vec::new();
@@ -139,7 +136,7 @@ fn parent<'a>(
 /// Tables of which rows may go with those of the rule. What does not resolve is left out.
 #[must_use]
 pub fn tables(rule: &RetentionRule, source: &DataSource) -> Vec<TableName> {
-    let own = source.spec.datasets.iter().find(|dataset| dataset.name == rule.dataset);
+    let own = columns::dataset(source, &rule.dataset);
     let cascade = own.and_then(|own| resolve(rule, own, source).ok()).unwrap_or_default();
     let dependents = cascade.dependents.into_iter().map(|dependent| dependent.relation);
     let parents = cascade.parents.into_iter().map(|parent| parent.relation);

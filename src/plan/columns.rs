@@ -273,7 +273,9 @@ fn related<'a>(
     Some((&relation.columns, self::dataset(source, &relation.dataset)?))
 }
 
-fn dataset<'a>(source: &'a DataSource, name: &str) -> Option<&'a Dataset> {
+/// The dataset of a name.
+#[must_use]
+pub fn dataset<'a>(source: &'a DataSource, name: &str) -> Option<&'a Dataset> {
     source.spec.datasets.iter().find(|dataset| dataset.name == name)
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::columns::{named_by, split};
+use super::columns::{self, named_by, split};
 use super::reasons;
 use super::validated::Invalid;
 use crate::api::DataSource;
@@ -84,8 +84,7 @@ pub fn relation<'a>(dataset: &'a Dataset, name: &str) -> Result<&'a Relation, Mi
 /// A dataset of the source, and its table.
 pub fn dataset<'a>(source: &'a DataSource, name: &str) -> Result<(&'a Dataset, TableName), Mistake> {
     let datasets = &source.spec.datasets;
-    let found = datasets.iter().find(|dataset| dataset.name == name);
-    found
+    columns::dataset(source, name)
         .and_then(|dataset| Some((dataset, TableName::parse(&dataset.table).ok()?)))
         .ok_or_else(|| {
             let known: Vec<String> = datasets.iter().map(|dataset| dataset.name.clone()).collect();

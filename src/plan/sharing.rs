@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use kube::ResourceExt as _;
 
 use super::cascade;
+use super::columns;
 use crate::api::data_retention_policy::RetentionRule;
 use crate::api::{DataRetentionPolicy, DataSource};
 use crate::domain::hash;
@@ -66,7 +67,7 @@ pub fn tables(policy: &DataRetentionPolicy, source: &DataSource) -> BTreeSet<Tab
     let postgres = &source.spec.postgres;
     let host: String = normal_host(source).collect();
     let of_rule = |rule: &RetentionRule| {
-        let own = source.spec.datasets.iter().find(|dataset| dataset.name == rule.dataset);
+        let own = columns::dataset(source, &rule.dataset);
         own.and_then(|dataset| TableName::parse(&dataset.table).ok())
     };
     let rules = policy.spec.rules.iter();

@@ -8,10 +8,9 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use kube::api::{Api, ListParams};
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use crate::measure::peak_megabytes;
+use crate::support::http;
 use crate::support::kubernetes::{Cluster, PLAIN, Process, free_port, must};
 use crate::support::wait::within;
 use crate::world::PROGRAM;
@@ -38,14 +37,8 @@ fn objects(index: usize) -> String {
 }
 
 /// How many reconciles of policies ended well so far, as the operator tells it.
-async fn reconciled_policies(port: u16) -> Option<usize> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
-    stream
-        .write_all(b"GET /metrics HTTP/1.0\r\nHost: operator\r\n\r\n")
-        .await
-        .ok()?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.ok()?;
+fn reconciled_policies(port: u16) -> Option<usize> {
+    let text = http::get(port, "/metrics")?;
     let wanted = |line: &&str| {
         line.starts_with("privacy_operator_reconcile_total{kind=\"DataRetentionPolicy\",result=\"success\"}")
     };
@@ -97,7 +90,7 @@ async fn a_thousand_policies() {
             let schedules = schedules.list_metadata(&everything).await.ok()?;
             let looks = looks.list_metadata(&everything).await.ok()?;
             let counts = [schedules.items.len(), looks.items.len()];
-            (counts == [POLICIES, POLICIES] && reconciled_policies(port).await? >= POLICIES).then_some(())
+            (counts == [POLICIES, POLICIES] && reconciled_policies(port)? >= POLICIES).then_some(())
         };
         within(
             Duration::from_mins(10),

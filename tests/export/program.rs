@@ -1,7 +1,5 @@
 //! The real program, as a pod would run it.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use privacy_operator::contract::export::{ExportReport, TerminationMessage};
@@ -9,7 +7,7 @@ use privacy_operator::contract::export::{ExportReport, TerminationMessage};
 use serde_json::Value;
 
 use crate::harness::Trial;
-use crate::support::wait;
+use crate::support::{http, wait};
 
 /// A running export.
 pub struct Program {
@@ -69,13 +67,7 @@ impl Program {
 
     /// What it tells on its port, if it answers.
     pub fn progress(&self) -> Option<Value> {
-        let mut connection = TcpStream::connect(("127.0.0.1", self.progress_port)).ok()?;
-        connection
-            .write_all(b"GET /progress HTTP/1.0\r\nHost: worker\r\n\r\n")
-            .ok()?;
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).ok()?;
-        serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+        serde_json::from_str(&http::get(self.progress_port, "/progress")?).ok()
     }
 
     /// Asks it to end, as Kubernetes does.

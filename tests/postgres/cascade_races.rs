@@ -2,14 +2,12 @@
 //!
 //! No foreign key helps: only the locks that one would take are there, so whatever the sweep gets wrong is seen.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
 use privacy_operator::contract::Reason;
 use serde_json::{Value, json};
-use tokio_postgres::NoTls;
+use tokio_postgres::Client;
 
 use crate::cascade::{deletes, keeps};
+use crate::disturbers::{Beside, Disturbers};
 use crate::harness::{Trial, trial};
 use crate::program::Program;
 use crate::runs::{number, totals, trial_with_ledger, until};
@@ -47,53 +45,39 @@ const ADD_CHILD: &str = "WITH locked AS (SELECT id FROM p WHERE id = $1 FOR KEY 
     INSERT INTO log_t SELECT id FROM new";
 
 /// Each session has trees of its own, from the last, so that it meets the sweep again and again.
-fn disturb(url: &str, session: i32, stop: &AtomicBool, changes: &AtomicU64) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let (mut client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-        tokio::spawn(connection);
-        let mut round = 0;
-        while !stop.load(Ordering::Relaxed) {
-            round += 1;
-            let transaction = client.transaction().await.unwrap();
-            for step in 0..8 {
-                let tree = 1 + (round * 8 + step) * 7919 % (TREES / 4) * 4 + session;
-                if step == 0 {
-                    transaction.execute(ADD_CHILD, &[&((tree + 1) / 2)]).await.unwrap();
-                } else {
-                    transaction
-                        .execute(ADD_DEPENDENT, &[&tree, &(step == 1)])
-                        .await
-                        .unwrap();
-                }
-                if step > 4 {
-                    transaction
-                        .execute("DELETE FROM f WHERE t = $1 AND NOT kept AND id >= 1000000", &[&tree])
-                        .await
-                        .unwrap();
-                }
+async fn disturb(mut client: Client, session: i32, beside: Beside) {
+    let mut round = 0;
+    while beside.goes_on() {
+        round += 1;
+        let transaction = client.transaction().await.unwrap();
+        for step in 0..8 {
+            let tree = 1 + (round * 8 + step) * 7919 % (TREES / 4) * 4 + session;
+            if step == 0 {
+                transaction.execute(ADD_CHILD, &[&((tree + 1) / 2)]).await.unwrap();
+            } else {
+                transaction
+                    .execute(ADD_DEPENDENT, &[&tree, &(step == 1)])
+                    .await
+                    .unwrap();
             }
-            transaction.commit().await.unwrap();
-            changes.fetch_add(8, Ordering::Relaxed);
+            if step > 4 {
+                transaction
+                    .execute("DELETE FROM f WHERE t = $1 AND NOT kept AND id >= 1000000", &[&tree])
+                    .await
+                    .unwrap();
+            }
         }
-    });
+        transaction.commit().await.unwrap();
+        beside.changed(8);
+    }
 }
 
 #[tokio::test]
 async fn what_is_added_to_a_tree_during_a_sweep_keeps_it_or_is_refused() {
     let trial = trial(&schema(TREES)).await.rules(&rules());
-    let (stop, changes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let sessions: Vec<_> = (0..4)
-        .map(|session| {
-            let (stop, changes, url) = (stop.clone(), changes.clone(), trial.database.socket_url("postgres"));
-            std::thread::spawn(move || disturb(&url, session, &stop, &changes))
-        })
-        .collect();
+    let disturbers = Disturbers::start(&trial, 4, disturb);
     let mut affected = 0;
-    while changes.load(Ordering::Relaxed) < 8_000 || affected == 0 {
+    while disturbers.changes() < 8_000 || affected == 0 {
         let report = trial.run().await;
         let passing = |reason| matches!(reason, Reason::RowsLocked);
         let rule = &report.rules[0];
@@ -104,10 +88,7 @@ async fn what_is_added_to_a_tree_during_a_sweep_keeps_it_or_is_refused() {
         assert!(rule.race_window);
         affected += rule.affected;
     }
-    stop.store(true, Ordering::Relaxed);
-    for session in sessions {
-        session.join().unwrap();
-    }
+    disturbers.finish();
     let report = trial.run().await;
     affected += report.rules[0].affected;
     assert_eq!(
@@ -185,22 +166,13 @@ async fn the_newest_are_kept_while_rows_come_and_change() {
         INSERT INTO t SELECT i, i % 200, now() - interval '30 days' + i * interval '1 second' FROM generate_series(1, 40000) i; CREATE SEQUENCE s START 1000000; ANALYZE;";
     let rule = json!({"keepNewest": {"count": 10, "per": ["who"], "orderBy": "at"}, "action": "delete"});
     let trial: Trial<'_> = trial(schema).await.rules(&[rule]);
-    let (stop, changes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let sessions: Vec<_> = (0..4)
-        .map(|session| {
-            let (stop, changes, url) = (stop.clone(), changes.clone(), trial.database.socket_url("postgres"));
-            std::thread::spawn(move || touch(&url, session, &stop, &changes))
-        })
-        .collect();
+    let disturbers = Disturbers::start(&trial, 4, touch);
     let mut affected = 0;
-    while changes.load(Ordering::Relaxed) < 4_000 || affected == 0 {
+    while disturbers.changes() < 4_000 || affected == 0 {
         let report = trial.run().await;
         affected += report.rules[0].affected;
     }
-    stop.store(true, Ordering::Relaxed);
-    for session in sessions {
-        session.join().unwrap();
-    }
+    disturbers.finish();
     let report = trial.run().await;
     assert_eq!(
         (report.rules[0].due, &report.rules[0].problem),
@@ -217,29 +189,20 @@ async fn the_newest_are_kept_while_rows_come_and_change() {
 }
 
 /// Makes old rows new again, and adds new ones, each in a transaction of its own; what is written last is kept in a list.
-fn touch(url: &str, session: i32, stop: &AtomicBool, changes: &AtomicU64) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-        tokio::spawn(connection);
-        let list = "CREATE TABLE IF NOT EXISTS touched (id int PRIMARY KEY, who int, at timestamptz)";
-        // Four sessions at once may make it at the same moment.
-        let _ = client.batch_execute(list).await;
-        let mut round: i32 = 0;
-        while !stop.load(Ordering::Relaxed) {
-            round += 1;
-            let id = 1 + (round * 4 + session) * 7919 % 40_000;
-            let touch = "WITH new AS (UPDATE t SET at = clock_timestamp() WHERE id = $1 RETURNING *)
+async fn touch(client: Client, session: i32, beside: Beside) {
+    let list = "CREATE TABLE IF NOT EXISTS touched (id int PRIMARY KEY, who int, at timestamptz)";
+    // Four sessions at once may make it at the same moment.
+    let _ = client.batch_execute(list).await;
+    let mut round: i32 = 0;
+    while beside.goes_on() {
+        round += 1;
+        let id = 1 + (round * 4 + session) * 7919 % 40_000;
+        let touch = "WITH new AS (UPDATE t SET at = clock_timestamp() WHERE id = $1 RETURNING *)
                 INSERT INTO touched SELECT * FROM new ON CONFLICT (id) DO UPDATE SET at = EXCLUDED.at";
-            client.execute(touch, &[&id]).await.unwrap();
-            let add =
-                "WITH new AS (INSERT INTO t SELECT nextval('s'), $1, clock_timestamp() WHERE $1 % 3 = 0 RETURNING *)
+        client.execute(touch, &[&id]).await.unwrap();
+        let add = "WITH new AS (INSERT INTO t SELECT nextval('s'), $1, clock_timestamp() WHERE $1 % 3 = 0 RETURNING *)
                 INSERT INTO touched SELECT * FROM new";
-            client.execute(add, &[&(id % 200)]).await.unwrap();
-            changes.fetch_add(2, Ordering::Relaxed);
-        }
-    });
+        client.execute(add, &[&(id % 200)]).await.unwrap();
+        beside.changed(2);
+    }
 }

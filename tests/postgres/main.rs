@@ -22,6 +22,7 @@ mod conditions;
 mod connection;
 mod dates;
 mod disposal;
+mod disturbers;
 mod drift;
 mod effects;
 mod evidence;

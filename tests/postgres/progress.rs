@@ -1,11 +1,10 @@
 //! What a worker under way tells on its port.
 
-use std::io::{Read as _, Write as _};
-
 use serde_json::Value;
 
 use crate::program::Program;
 use crate::runs::{YOUNG, minutes, trial_with_ledger};
+use crate::support::http;
 use crate::support::postgres::server;
 use crate::support::wait;
 use crate::trouble::age;
@@ -14,13 +13,7 @@ const ROWS: i64 = 10_000;
 
 /// The answer of the worker's port, if it answers.
 fn told(port: u16) -> Option<Value> {
-    let mut connection = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
-    connection
-        .write_all(b"GET /progress HTTP/1.0\r\nHost: worker\r\n\r\n")
-        .ok()?;
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).ok()?;
-    serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+    serde_json::from_str(&http::get(port, "/progress")?).ok()
 }
 
 #[tokio::test]

@@ -1,70 +1,32 @@
 //! Other sessions change, lock and hold rows while a sweep is under way.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use privacy_operator::contract::{Reason, RunResult};
 use serde_json::json;
-use tokio_postgres::NoTls;
+use tokio_postgres::Client;
 
+use crate::disturbers::{Beside, Disturbers};
 use crate::harness::{Trial, trial};
 use crate::runs::{YOUNG, minutes, number, unless_held, until};
 use crate::support::postgres::{Server, server};
 use crate::trouble::age;
 
-/// Four sessions that put rows on hold and release them at random. Each decision and its line in the side ledger are one
-/// transaction, so that the ledger says what held at the end.
-struct Togglers {
-    stop: Arc<AtomicBool>,
-    decisions: Arc<AtomicU64>,
-    tasks: Vec<std::thread::JoinHandle<()>>,
-}
-
-impl Togglers {
-    fn start(trial: &Trial<'_>, rows: i64) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let decisions = Arc::new(AtomicU64::new(0));
-        let tasks = (0..4_i64)
-            .map(|session| {
-                let (stop, decisions) = (stop.clone(), decisions.clone());
-                let url = trial.database.socket_url("postgres");
-                std::thread::spawn(move || toggle(&url, session, rows, &stop, &decisions))
-            })
-            .collect();
-        Self { stop, decisions, tasks }
-    }
-
-    fn finish(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for task in self.tasks {
-            task.join().unwrap();
-        }
-    }
-}
-
-/// 50 rows a transaction, each session its own, so that decisions about one row have an order.
-fn toggle(url: &str, session: i64, rows: i64, stop: &AtomicBool, decisions: &AtomicU64) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-        tokio::spawn(connection);
-        // A row that is gone is not in the ledger of holds either: only what the update still found counts.
-        let sql = "WITH chosen AS (
+/// Puts rows on hold and releases them at random. Each decision and its line in the side ledger are one transaction, so that
+/// the ledger says what held at the end: 50 rows, each session its own, so that decisions about one row have an order.
+async fn toggle(client: Client, session: i64, rows: i64, beside: Beside) {
+    // A row that is gone is not in the ledger of holds either: only what the update still found counts.
+    let sql = "WITH chosen AS (
               UPDATE t SET hold = NOT hold WHERE id IN (SELECT (4 * (1 + (hashint8($2::int8 + n) & 2147483647)::int8 % ($3::int8 / 4)) - $1::int8)::int FROM generate_series(1, 50) n)
               RETURNING id, hold)
             INSERT INTO holds SELECT id, hold FROM chosen ON CONFLICT (id) DO UPDATE SET hold = excluded.hold";
-        let statement = client.prepare(sql).await.unwrap();
-        let mut round = session * 1_000_000;
-        while !stop.load(Ordering::Relaxed) {
-            round += 50;
-            let touched = client.execute(&statement, &[&session, &round, &rows]).await.unwrap();
-            decisions.fetch_add(touched, Ordering::Relaxed);
-        }
-    });
+    let statement = client.prepare(sql).await.unwrap();
+    let mut round = session * 1_000_000;
+    while beside.goes_on() {
+        round += 50;
+        let touched = client.execute(&statement, &[&session, &round, &rows]).await.unwrap();
+        beside.changed(touched);
+    }
 }
 
 #[tokio::test]
@@ -75,12 +37,14 @@ async fn a_row_that_is_put_on_hold_during_a_sweep_stays() {
         let trial = trial(&minutes(ROWS, &format!("{index} {extra}")))
             .await
             .rules(&[unless_held()]);
-        let togglers = Togglers::start(&trial, ROWS);
+        let togglers = Disturbers::start(&trial, 4, |client, session, beside| {
+            toggle(client, session.into(), ROWS, beside)
+        });
         let admin = trial.database.admin().await;
         until(&admin, "SELECT count(*) FROM holds WHERE hold", |held| held > 2000).await;
         let mut affected = 0;
         // Decisions go on until there were enough of them, and every run meets others.
-        while togglers.decisions.load(Ordering::Relaxed) < 50_000 || affected == 0 {
+        while togglers.changes() < 50_000 || affected == 0 {
             let report = trial.run().await;
             assert!(
                 report.rules[0]
@@ -123,33 +87,19 @@ async fn a_row_that_is_pointed_at_meanwhile_stays_and_the_others_go() {
     ))
     .await
     .rules(&[age()]);
-    let stop = Arc::new(AtomicBool::new(false));
-    let url = trial.database.socket_url("postgres");
-    let writer = {
-        let stop = stop.clone();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
-                tokio::spawn(connection);
-                let mut next = 40_000;
-                while !stop.load(Ordering::Relaxed) && next > 0 {
-                    // Refused where the parent is gone already.
-                    let _ = client.execute("INSERT INTO child VALUES ($1)", &[&next]).await;
-                    next -= 7;
-                }
-            });
-        })
-    };
+    let writer = Disturbers::start(&trial, 1, |client, _, beside| async move {
+        let mut next = 40_000;
+        while beside.goes_on() && next > 0 {
+            // Refused where the parent is gone already.
+            let _ = client.execute("INSERT INTO child VALUES ($1)", &[&next]).await;
+            next -= 7;
+        }
+    });
     let mut reports = Vec::new();
-    while !writer.is_finished() || reports.is_empty() {
+    while !writer.are_done() || reports.is_empty() {
         reports.push(trial.run().await);
     }
-    stop.store(true, Ordering::Relaxed);
-    writer.join().unwrap();
+    writer.finish();
     let last = trial.run().await;
     let admin = trial.database.admin().await;
     assert_eq!(
@@ -296,29 +246,16 @@ async fn a_deadlock_with_another_session_is_tried_again() {
     let trial = crate::harness::trial_on(&server, &minutes(60_000, "ALTER TABLE t ADD PRIMARY KEY (id);")).await.rules(&[json!({
         "grounds": [{"name": "age", "from": ["at"], "for": "P7D"}], "action": {"mask": [{"column": "note", "strategy": "Nullify"}]}
     })]);
-    let stop = Arc::new(AtomicBool::new(false));
-    let url = trial.database.socket_url("postgres");
-    let writer = {
-        let stop = stop.clone();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
-                tokio::spawn(connection);
-                let mut first = 60_000;
-                while !stop.load(Ordering::Relaxed) {
-                    // Against the order of the pages, many rows a transaction.
-                    first = if first < 2000 { 60_000 } else { first - 300 };
-                    let sql = format!("DO $$ DECLARE r record; BEGIN FOR r IN SELECT id FROM t WHERE id BETWEEN {first} AND {first} + 600 ORDER BY id DESC LOOP
+    let writer = Disturbers::start(&trial, 1, |client, _, beside| async move {
+        let mut first = 60_000;
+        while beside.goes_on() {
+            // Against the order of the pages, many rows a transaction.
+            first = if first < 2000 { 60_000 } else { first - 300 };
+            let sql = format!("DO $$ DECLARE r record; BEGIN FOR r IN SELECT id FROM t WHERE id BETWEEN {first} AND {first} + 600 ORDER BY id DESC LOOP
                         PERFORM FROM t WHERE id = r.id FOR UPDATE; END LOOP; END $$");
-                    let _ = client.batch_execute(&sql).await;
-                }
-            });
-        })
-    };
+            let _ = client.batch_execute(&sql).await;
+        }
+    });
     let admin = server.connect("postgres", trial.database.name()).await;
     let mut affected = 0;
     let deadlocks = || server.log().matches("deadlock detected").count();
@@ -339,8 +276,7 @@ async fn a_deadlock_with_another_session_is_tried_again() {
         admin.batch_execute("UPDATE t SET note = 'again'").await.ok();
         affected = 0;
     }
-    stop.store(true, Ordering::Relaxed);
-    writer.join().unwrap();
+    writer.finish();
     assert!(deadlocks() > 0, "no deadlock came about");
     affected += trial.run().await.rules[0].affected;
     assert_eq!(affected, 60_000 - YOUNG);

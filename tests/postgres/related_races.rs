@@ -1,12 +1,10 @@
 //! Rows of another table come and go while a sweep is under way that is decided by them.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
 use privacy_operator::contract::Reason;
 use serde_json::{Value, json};
-use tokio_postgres::NoTls;
+use tokio_postgres::Client;
 
+use crate::disturbers::{Beside, Disturbers};
 use crate::harness::{Trial, trial};
 use crate::runs::{minutes, number};
 
@@ -16,73 +14,40 @@ fn unless_subscribed(action: Value) -> Value {
     json!({"grounds": [{"name": "age", "from": ["at"], "for": "P7D"}, {"name": "newsletter", "exists": {"relation": relation}}], "action": action})
 }
 
-/// Four sessions that subscribe contacts, and withdraw it again for some. Each locks the contact first, as a foreign key
-/// would, and only for a contact that is there and not touched yet; what holds at the end is what they say.
-struct Subscribers {
-    stop: Arc<AtomicBool>,
-    changes: Arc<AtomicU64>,
-    tasks: Vec<std::thread::JoinHandle<()>>,
-}
-
 const SUBSCRIBE: &str = "WITH locked AS (SELECT id FROM t WHERE id = $1 AND note <> 'masked' FOR KEY SHARE) INSERT INTO sub SELECT id FROM locked RETURNING contact";
 
-impl Subscribers {
-    fn start(trial: &Trial<'_>, rows: i32) -> Self {
-        let (stop, changes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let tasks = (0..4)
-            .map(|session| {
-                let (stop, changes, url) = (stop.clone(), changes.clone(), trial.database.socket_url("postgres"));
-                std::thread::spawn(move || subscribe(&url, session, rows, &stop, &changes))
-            })
-            .collect();
-        Self { stop, changes, tasks }
-    }
-
-    fn finish(self) -> u64 {
-        self.stop.store(true, Ordering::Relaxed);
-        for task in self.tasks {
-            task.join().unwrap();
-        }
-        self.changes.load(Ordering::Relaxed)
-    }
-}
-
-/// Each session has contacts of its own, from the last, so that it meets the sweep again and again.
-fn subscribe(url: &str, session: i32, rows: i32, stop: &AtomicBool, changes: &AtomicU64) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let (mut client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-        tokio::spawn(connection);
-        let mut round = 0;
-        while !stop.load(Ordering::Relaxed) {
-            round += 1;
-            let transaction = client.transaction().await.unwrap();
-            for step in 0..20 {
-                let contact = 1 + (round * 20 + step) * 7919 % (rows / 4) * 4 + session;
-                transaction.query(SUBSCRIBE, &[&contact]).await.unwrap();
-                if step % 4 == 0 {
-                    transaction
-                        .execute("DELETE FROM sub WHERE contact = $1", &[&contact])
-                        .await
-                        .unwrap();
-                }
+/// Subscribes contacts, and withdraws it again for some. It locks the contact first, as a foreign key would, and only for a
+/// contact that is there and not touched yet; what holds at the end is what the subscriptions say. Each session has contacts
+/// of its own, from the last, so that it meets the sweep again and again.
+async fn subscribe(mut client: Client, session: i32, rows: i32, beside: Beside) {
+    let mut round = 0;
+    while beside.goes_on() {
+        round += 1;
+        let transaction = client.transaction().await.unwrap();
+        for step in 0..20 {
+            let contact = 1 + (round * 20 + step) * 7919 % (rows / 4) * 4 + session;
+            transaction.query(SUBSCRIBE, &[&contact]).await.unwrap();
+            if step % 4 == 0 {
+                transaction
+                    .execute("DELETE FROM sub WHERE contact = $1", &[&contact])
+                    .await
+                    .unwrap();
             }
-            transaction.commit().await.unwrap();
-            changes.fetch_add(20, Ordering::Relaxed);
         }
-    });
+        transaction.commit().await.unwrap();
+        beside.changed(20);
+    }
 }
 
 const ROWS: i32 = 40_000;
 
 /// Runs until the sessions have changed enough; returns the rows disposed of.
 async fn under_fire(trial: &Trial<'_>) -> i64 {
-    let subscribers = Subscribers::start(trial, ROWS);
+    let subscribers = Disturbers::start(trial, 4, |client, session, beside| {
+        subscribe(client, session, ROWS, beside)
+    });
     let mut affected = 0;
-    while subscribers.changes.load(Ordering::Relaxed) < 40_000 || affected == 0 {
+    while subscribers.changes() < 40_000 || affected == 0 {
         let report = trial.run().await;
         let rule = &report.rules[0];
         let passing = |reason| matches!(reason, Reason::RowsLocked);

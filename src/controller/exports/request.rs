@@ -6,13 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{Api, DeleteParams, Preconditions};
 use kube::runtime::controller::Action;
 use kube::{Resource as _, ResourceExt as _};
 
 use super::super::context::GuardedRequest;
 use super::super::status::write;
-use super::super::{Context, Error, FIELD_MANAGER, events};
+use super::super::{Context, Error, events, finalizer};
 use super::ledger::{self, Answer, Question};
 use super::look::{Fetched, Judged, fetch, has_finalizer, judge, needs_record, retry};
 use super::work;
@@ -238,7 +238,7 @@ impl Reconcile<'_> {
             }
             Step::DeleteJob(job) => work::end(self.context, namespace, job.as_ref()).await?,
             Step::Admit => blocked = self.admit(&mut status).await?,
-            Step::AddFinalizer => self.set_finalizers(true).await?,
+            Step::AddFinalizer => self.set_finalizer(true).await?,
             Step::Announce => status.uncertain = true,
             Step::StartIdentify => blocked = self.start_identify(plans).await?,
             Step::StartExport => blocked = self.start_export(&status, plans).await?,
@@ -373,33 +373,11 @@ impl Reconcile<'_> {
         if self.request.meta().deletion_timestamp.is_none() {
             work::clean_up(self.context, self.identity(), &self.fetched.live.jobs).await?;
         }
-        self.set_finalizers(false).await
+        self.set_finalizer(false).await
     }
 
-    async fn set_finalizers(&self, ours: bool) -> Result<(), Error> {
-        let others = self
-            .request
-            .finalizers()
-            .iter()
-            .filter(|name| *name != FINALIZER)
-            .cloned();
-        let finalizers: Vec<String> = others.chain(ours.then(|| FINALIZER.to_owned())).collect();
-        let patch = serde_json::json!({"metadata": {"resourceVersion": self.request.resource_version(), "finalizers": finalizers}});
-        self.context.ensure_leading()?;
-        let parameters = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        let name = self.request.name_any();
-        let api = Api::<ExportRequest>::namespaced(
-            self.context.client.clone(),
-            &self.request.namespace().unwrap_or_default(),
-        );
-        match api.patch(&name, &parameters, &Patch::Merge(&patch)).await {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(source) => Err(Error::request::<ExportRequest>("write the finalizer of", &name, source)),
-        }
+    async fn set_finalizer(&self, ours: bool) -> Result<(), Error> {
+        finalizer::set(self.context, self.request, FINALIZER, ours).await
     }
 
     async fn delete_request(&self, namespace: &str) -> Result<(), Error> {

@@ -2,12 +2,12 @@
 
 use kube::ResourceExt as _;
 
-use super::{begin_of, datasets, named};
+use super::{begin_of, datasets};
 use crate::api::data_retention_policy::{Condition, Operator};
 use crate::api::data_source::Dataset;
 use crate::api::{DataSource, LegalHold};
 use crate::domain::identifier::Identifier;
-use crate::plan::columns::{of_conditions, split};
+use crate::plan::columns::{dataset, split};
 use crate::plan::reasons;
 use crate::plan::validate::{source as of_source, times};
 use crate::plan::validated::Invalid;
@@ -49,7 +49,7 @@ pub fn judge(hold: &LegalHold, source: &DataSource) -> Vec<Invalid> {
         .datasets
         .iter()
         .enumerate()
-        .filter(|(_, name)| named(source, name).is_none())
+        .filter(|(_, name)| dataset(source, name).is_none())
         .map(|(index, name)| unknown_dataset(index, name, source))
         .collect();
     invalid.extend(times(&hold.spec.when, "spec.when"));
@@ -103,10 +103,9 @@ fn unknown_dataset(index: usize, name: &str, source: &DataSource) -> Invalid {
 
 fn judge_condition(condition: &Condition, path: &str, hold: &LegalHold, source: &DataSource) -> Vec<Invalid> {
     let mut invalid = Vec::new();
-    for (column, field) in of_conditions(std::slice::from_ref(condition), "").map(|(column, field)| {
-        let part = field.rsplit('.').next().unwrap_or_default().to_owned();
-        (column, format!("{path}.{part}"))
-    }) {
+    let other = condition.other_column.as_ref().map(|column| (column, "otherColumn"));
+    for (column, part) in std::iter::once((&condition.column, "column")).chain(other) {
+        let field = format!("{path}.{part}");
         if split(column).is_some() {
             let message =
                 "name a column of the dataset itself: what a row of another table says can change while the hold lasts";
@@ -118,7 +117,7 @@ fn judge_condition(condition: &Condition, path: &str, hold: &LegalHold, source: 
                 .spec
                 .datasets
                 .iter()
-                .filter_map(|name| named(source, name))
+                .filter_map(|name| dataset(source, name))
                 .find(|dataset| names_somebody(dataset, column))
         {
             let message = format!(

@@ -14,6 +14,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use kube::ResourceExt as _;
 
+use super::columns::dataset as dataset_of;
 use super::reasons;
 use super::relations;
 use super::sharing::is_same_store;
@@ -134,10 +135,10 @@ pub fn datasets<'a>(hold: &LegalHold, source: &'a DataSource) -> Vec<&'a Dataset
     let known = &source.spec.datasets;
     if hold.spec.subject_secret_ref.is_some() {
         let mut waiting: Vec<&str> = names.iter().copied().collect();
-        while let Some(dataset) = waiting.pop().and_then(|name| named(source, name)) {
+        while let Some(dataset) = waiting.pop().and_then(|name| dataset_of(source, name)) {
             for through in dataset.subjects.iter().filter_map(|subject| subject.through.as_ref()) {
                 let relation = dataset.relations.iter().find(|relation| relation.name == *through);
-                let next = relation.and_then(|relation| named(source, &relation.dataset));
+                let next = relation.and_then(|relation| dataset_of(source, &relation.dataset));
                 if let Some(next) = next.filter(|next| names.insert(&next.name)) {
                     waiting.push(&next.name);
                 }
@@ -148,10 +149,6 @@ pub fn datasets<'a>(hold: &LegalHold, source: &'a DataSource) -> Vec<&'a Dataset
         .iter()
         .filter(|dataset| names.contains(dataset.name.as_str()))
         .collect()
-}
-
-fn named<'a>(source: &'a DataSource, name: &str) -> Option<&'a Dataset> {
-    source.spec.datasets.iter().find(|dataset| dataset.name == name)
 }
 
 /// A Secret of another namespace cannot be mounted, so a hold from there that names a person binds every row.
@@ -187,7 +184,7 @@ pub fn paths(dataset: &Dataset, source: &DataSource, identity: Option<&str>) -> 
             (Some(column), _) => HeldBy::Column(column.clone()),
             (None, Some(through)) => {
                 let relation = dataset.relations.iter().find(|relation| relation.name == *through)?;
-                let next = paths(named(source, &relation.dataset)?, source, Some(&subject.identity));
+                let next = paths(dataset_of(source, &relation.dataset)?, source, Some(&subject.identity));
                 HeldBy::Through(relations::pointed_at(relation, source).ok()?, next)
             }
             (None, None) => return None,

@@ -42,9 +42,10 @@ pub fn mistakes(hold: &LegalHold, source: Option<&DataSource>) -> Vec<Invalid> {
 pub fn status(inputs: &Inputs<'_>) -> LegalHoldStatus {
     let (hold, now) = (inputs.hold, inputs.now);
     let old = hold.status.clone().unwrap_or_default();
-    let in_force = in_force(inputs);
+    let unclear = mistakes(hold, inputs.source);
+    let in_force = in_force(inputs, unclear.first());
     let since = (in_force.truth.as_str() == "True").then(|| old.since.clone().unwrap_or(Time(now)));
-    let judgements = vec![ready(inputs), in_force, review_overdue(inputs)];
+    let judgements = vec![ready(inputs, unclear), in_force, review_overdue(inputs)];
     LegalHoldStatus {
         observed_generation: hold.metadata.generation,
         since,
@@ -59,8 +60,7 @@ pub fn status(inputs: &Inputs<'_>) -> LegalHoldStatus {
     }
 }
 
-fn ready(inputs: &Inputs<'_>) -> Judgement {
-    let unclear = mistakes(inputs.hold, inputs.source);
+fn ready(inputs: &Inputs<'_>, unclear: Vec<Invalid>) -> Judgement {
     let all: Vec<Invalid> = unclear.into_iter().chain(judge::days(inputs.hold)).collect();
     match all.first() {
         None => Judgement::new(reasons::READY, true, reasons::ACCEPTED, "the hold is understood"),
@@ -71,13 +71,13 @@ fn ready(inputs: &Inputs<'_>) -> Judgement {
     }
 }
 
-fn in_force(inputs: &Inputs<'_>) -> Judgement {
+fn in_force(inputs: &Inputs<'_>, mistake: Option<&Invalid>) -> Judgement {
     let not = |reason: &str, message: String| Judgement::new(reasons::IN_FORCE, false, reason, message);
     if !binds(inputs.hold, inputs.now) {
         let message = "released: what is due by now goes with the next run";
         return not(reasons::RELEASED, message.to_owned());
     }
-    if let Some(mistake) = mistakes(inputs.hold, inputs.source).first() {
+    if let Some(mistake) = mistake {
         let message = format!(
             "what it binds cannot be told, so no policy that could touch it is started: {}",
             mistake.text()

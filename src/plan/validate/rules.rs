@@ -11,7 +11,7 @@ use crate::api::data_source::Dataset;
 use crate::domain::identifier::{Identifier, TableName};
 use crate::domain::period::Period;
 use crate::plan::cascade;
-use crate::plan::columns::{ROW, named_by, newest_columns, of_conditions, related_rows, split, written_by};
+use crate::plan::columns::{self, ROW, named_by, newest_columns, of_conditions, related_rows, split, written_by};
 use crate::plan::relations::resolve;
 
 /// Every mistake in the rules.
@@ -48,11 +48,7 @@ pub(super) fn each(rule: &RetentionRule, source: &DataSource) -> Vec<Invalid> {
 
 /// The dataset of a rule and its table.
 pub(super) fn dataset<'a>(source: &'a DataSource, rule: &RetentionRule) -> Option<(&'a Dataset, TableName)> {
-    let dataset = source
-        .spec
-        .datasets
-        .iter()
-        .find(|dataset| dataset.name == rule.dataset)?;
+    let dataset = columns::dataset(source, &rule.dataset)?;
     Some((dataset, TableName::parse(&dataset.table).ok()?))
 }
 
