@@ -151,7 +151,9 @@ impl Run<'_> {
         }
         let writes = self.task.mode == Mode::Enforce;
         self.live.step(Step::Connecting, 0, None);
-        let session = Session::open(&self.plan.store, access, now(), writes).await?;
+        let session = Session::open(&self.plan.store, access, now(), writes)
+            .await
+            .map_err(Fault::Problem)?;
         self.server_version = Some(session.server_version.clone());
         let clock = self.clock(&session)?;
 
@@ -197,13 +199,14 @@ impl Run<'_> {
             let name = TableName::new(&rule.schema, &rule.table)
                 .map_err(|error| Problem::new(Reason::InvalidPlan, &field, error.to_string()))?;
             let table = catalogue::table(&session.client, &name, &field).await;
-            match table.and_then(|table| drift::check(self.plan, &table, &field).map(|()| table)) {
+            let table = table.and_then(|table| drift::check(self.plan, &table, &field).map(|()| table));
+            match table.map_err(Fault::from) {
                 Ok(table) => tables.push(Some(table)),
-                Err(problem) if problem.reason == Reason::Unreachable => return Err(Fault::Lost(problem)),
-                Err(problem) => {
+                Err(Fault::Problem(problem)) => {
                     progress.report.problem = Some(problem);
                     tables.push(None);
                 }
+                Err(fault) => return Err(fault),
             }
         }
         Ok(tables)
@@ -211,7 +214,7 @@ impl Run<'_> {
 
     /// The tables at whose rows the rules look besides their own.
     async fn related(&self, session: &Session) -> Result<Tables, Fault> {
-        related::tables(&session.client, self.plan).await.map_err(Fault::Lost)
+        Ok(related::tables(&session.client, self.plan).await?)
     }
 
     fn judges<'b>(

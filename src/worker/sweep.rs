@@ -78,8 +78,13 @@ impl Fault {
 }
 
 impl From<Problem> for Fault {
+    /// Of an open session, what cannot be reached was lost.
     fn from(problem: Problem) -> Self {
-        Self::Problem(problem)
+        if problem.reason == Reason::Unreachable {
+            Self::Lost(problem)
+        } else {
+            Self::Problem(problem)
+        }
     }
 }
 

@@ -110,19 +110,47 @@ async fn a_server_that_crashes_and_comes_back_does_not_end_the_run_nor_spoil_its
     }
 }
 
+/// Ends the sessions of the worker.
+const END: &str = "SELECT count(*) FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name = 'trial-run' AND datname = current_database() AND pid <> pg_backend_pid()) x";
+
+#[tokio::test]
+async fn a_session_that_is_ended_while_it_waits_for_the_lock_of_its_table_is_opened_again() {
+    let trial = trial_with_ledger(server(), &minutes(ROWS, "")).await.rules(&[age()]);
+    let holder = admin(&trial).await;
+    let admin = admin(&trial).await;
+    holder
+        .batch_execute("SELECT pg_advisory_lock(x'70726976'::int, 't'::regclass::oid::int8::int)")
+        .await
+        .unwrap();
+    let worker = Program::of(&trial);
+    let waits = "SELECT count(*) FROM pg_stat_activity
+        WHERE application_name = 'trial-run' AND datname = current_database() AND query LIKE '%pg_try_advisory_lock%' AND pid <> pg_backend_pid()";
+    until(&admin, waits, |sessions| sessions > 0).await;
+    assert_eq!(number(&admin, END).await, 1);
+    holder.batch_execute("SELECT pg_advisory_unlock_all()").await.unwrap();
+    let outcome = worker.wait().await;
+    let report = outcome.report();
+    assert_eq!(
+        (report.result, report.rules[0].due),
+        (RunResult::Done, 0),
+        "{}",
+        outcome.output
+    );
+    assert_eq!(trial.ids().await, (1..=YOUNG).collect::<Vec<_>>());
+}
+
 #[tokio::test]
 async fn sessions_that_are_ended_are_opened_again() {
     let trial = trial_with_ledger(server(), &minutes(ROWS, SLOW)).await.rules(&[age()]);
     let mut worker = Program::of(&trial);
     let admin = admin(&trial).await;
-    let end = "SELECT count(*) FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE application_name = 'trial-run' AND datname = current_database() AND pid <> pg_backend_pid()) x";
     for part in 1..=4 {
         until(&admin, &left(DUE - DUE * part / 6), |more| {
             more <= 0 || !worker.is_running()
         })
         .await;
-        number(&admin, end).await;
+        number(&admin, END).await;
     }
     let report = worker.wait().await.report();
     assert_eq!((report.result, report.rules[0].due), (RunResult::Done, 0), "{report:?}");
