@@ -126,6 +126,7 @@ fn with_places(text: &str) -> Sql {
     Sql {
         text: text.to_owned(),
         parameters: vec![Parameter::Texts(Vec::new()), Parameter::Texts(Vec::new())],
+        ..Sql::default()
     }
 }
 

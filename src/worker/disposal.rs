@@ -19,6 +19,14 @@ pub fn statement(judge: &Judge<'_>) -> Result<Sql, Problem> {
     Ok(sql)
 }
 
+/// As [`statement`], for windows along the index of a start event.
+pub fn statement_by_index(judge: &Judge<'_>) -> Result<Sql, Problem> {
+    let mut sql = head(judge)?;
+    sql.by_index = true;
+    judge.due(&mut sql, Horizon::Due)?;
+    Ok(sql)
+}
+
 /// The statement up to its predicate.
 pub fn head(judge: &Judge<'_>) -> Result<Sql, Problem> {
     let table = judge.table.name.quoted();

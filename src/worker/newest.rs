@@ -175,8 +175,8 @@ impl Newest<'_> {
     /// Rank of each row that is counted, among all of the table: a column named `rank`.
     fn ranked(&self, sql: &mut Sql) -> Result<(), Problem> {
         let mut counted = Sql {
-            text: String::new(),
             parameters: std::mem::take(&mut sql.parameters),
+            ..Sql::default()
         };
         self.counts(&mut counted)?;
         sql.parameters = counted.parameters;

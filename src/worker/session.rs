@@ -105,8 +105,9 @@ impl Session {
         };
         if writes && session.ledger {
             // Safe, because the ledger's line is committed last and synchronously: with it, everything before is durable.
-            let relaxed = "SELECT set_config('synchronous_commit', 'off', false)";
-            session.client.query_typed_one(relaxed, &[]).await.map_err(stripped)?;
+            set(&session.client, "synchronous_commit", "off")
+                .await
+                .map_err(stripped)?;
         }
         Ok(session)
     }
@@ -172,10 +173,25 @@ async fn is_settled(client: &Client) -> Result<bool, tokio_postgres::Error> {
 /// A pooler in session mode keeps the start-up options to itself: the session is ours, so they are set in it.
 async fn settle(client: &Client) -> Result<(), tokio_postgres::Error> {
     for (name, value) in SESSION_SETTINGS {
-        let sql = "SELECT pg_catalog.set_config($1, $2, false)";
-        client
-            .query_typed_one(sql, &[(name, Type::TEXT), (value, Type::TEXT)])
-            .await?;
+        set(client, name, value).await?;
     }
     Ok(())
+}
+
+/// Changes a setting of the session. Written so that nothing planted can answer.
+pub async fn set(client: &Client, name: &str, value: &str) -> Result<(), tokio_postgres::Error> {
+    let values: [(&(dyn ToSql + Sync), Type); 2] = [(&name, Type::TEXT), (&value, Type::TEXT)];
+    let sql = "SELECT pg_catalog.set_config($1, $2, false)";
+    client.query_typed_one(sql, &values).await.map(|_| ())
+}
+
+/// Whether the server keeps one plan of a prepared statement, whatever its values are. To make one for each time, it would
+/// look for the ends of an index among the rows that have just gone.
+pub async fn keep_plans(client: &Client, keeps: bool) -> Result<(), tokio_postgres::Error> {
+    let mode = if keeps {
+        "force_generic_plan"
+    } else {
+        "force_custom_plan"
+    };
+    set(client, "plan_cache_mode", mode).await
 }

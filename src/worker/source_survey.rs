@@ -11,7 +11,7 @@ use tokio_postgres::types::Type;
 
 use super::connection::{StoreError, connect};
 use super::judge::quoted;
-use super::session::Access;
+use super::session::{self, Access};
 use super::{Settings, read_access, silence_panics};
 use crate::contract::survey::{
     FoundDataset, FoundHash, Names, PlannedDataset, PlannedHash, SurveyPlan, SurveyReport, VERSION,
@@ -105,11 +105,7 @@ async fn survey(plan: &SurveyPlan, access: &Access, report: &mut SurveyReport) -
     let client = connect(&plan.store, &access.credentials, access.ca.as_deref(), &access.run).await?;
     let stripped = |error: tokio_postgres::Error| StoreError::of(&error).problem("postgres");
     for (name, value) in SESSION {
-        let sql = "SELECT pg_catalog.set_config($1, $2, false)";
-        client
-            .query_typed_one(sql, &[(name, Type::TEXT), (value, Type::TEXT)])
-            .await
-            .map_err(stripped)?;
+        session::set(&client, name, value).await.map_err(stripped)?;
     }
     let facts = client.query_typed_one(FACTS_SQL, &[]).await.map_err(stripped)?;
     let (number, version): (i32, String) = (facts.get(0), facts.get(1));

@@ -20,6 +20,9 @@ pub struct Sql {
     pub text: String,
     /// The values so far, `$1` first.
     pub parameters: Vec<Parameter>,
+    /// Times are written so that an index can answer for them. Otherwise the server is kept from that: it would take the
+    /// index of a start event for every window, and walk through all that is due each time.
+    pub by_index: bool,
 }
 
 impl Sql {
@@ -28,7 +31,7 @@ impl Sql {
     pub fn new(text: &str) -> Self {
         Self {
             text: text.to_owned(),
-            parameters: Vec::new(),
+            ..Self::default()
         }
     }
 

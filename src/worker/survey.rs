@@ -11,6 +11,7 @@ use super::anchor::Anchor;
 use super::guard::Guard;
 use super::judge::{Horizon, Judge, row};
 use super::marks::Walk;
+use super::session;
 use super::sql::{Parameter, Sql};
 use super::sweep::Fault;
 use super::time_column::TimeColumn;
@@ -229,12 +230,15 @@ async fn walk(
     guard: &Guard,
     (late, last): (Option<String>, String),
 ) -> Result<InRange, Fault> {
+    let fault = |error: tokio_postgres::Error| Fault::of(&error, judge);
+    session::keep_plans(client, true).await.map_err(fault)?;
     let mut walk = Walk::new(client, judge, anchor, guard).await?;
     let overdue = match late {
         Some(late) => walk.to(&late).await?,
         None => 0,
     };
     let due = overdue + walk.to(&last).await?;
+    session::keep_plans(client, false).await.map_err(fault)?;
     anchor.marks = walk.marks;
     Ok(InRange {
         due,
@@ -323,8 +327,7 @@ pub async fn left_in(client: &Client, judge: &Judge<'_>, windows: &[Window]) -> 
 
 /// Sets how long a statement may take.
 pub async fn timeout(client: &Client, value: &str) -> Result<(), tokio_postgres::Error> {
-    let sql = "SELECT set_config('statement_timeout', $1, false)";
-    client.query_typed_one(sql, &[(&value, Type::TEXT)]).await.map(|_| ())
+    session::set(client, "statement_timeout", value).await
 }
 
 /// `SELECT` of all counts, in the order that [`add`] reads them.

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{ToSql, Type};
 
 use super::anchor::Anchor;
 use super::connection::StoreError;
@@ -15,6 +14,7 @@ use super::guard::Guard;
 use super::judge::Judge;
 use super::pace::Pace;
 use super::progress::Progress;
+use super::session;
 use super::sql::{Parameter, Sql};
 use super::survey;
 use super::two_step::Prepared;
@@ -146,16 +146,17 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Disposes of every due row of the table: along the anchor's index, else page by page. One plan serves all batches:
-    /// to make one for each, the server would look for the ends of the index among the rows that have just gone.
+    /// Disposes of every due row of the table: along the anchor's index, else page by page. One plan serves all batches.
     pub async fn run(&mut self, anchor: Option<&Anchor>) -> Result<(), Fault> {
-        self.setting("plan_cache_mode", "force_generic_plan").await?;
+        let judge = self.judge;
+        let fault = |error: tokio_postgres::Error| Fault::of(&error, judge);
+        session::keep_plans(self.client, true).await.map_err(fault)?;
         let swept = self.all_batches(anchor).await;
-        let usual = self.setting("plan_cache_mode", "force_custom_plan").await;
-        swept.and(usual)?;
+        let usual = session::keep_plans(self.client, false).await;
+        swept.and(usual.map_err(fault))?;
         self.lock_timeout(false).await?;
         let durable = self.durable.wait(self.client, (self.affected, self.along)).await;
-        durable.map_err(|error| Fault::of(&error, self.judge))
+        durable.map_err(fault)
     }
 
     async fn all_batches(&mut self, anchor: Option<&Anchor>) -> Result<(), Fault> {
@@ -305,19 +306,11 @@ impl<'a> Sweep<'a> {
     async fn lock_timeout(&mut self, searching: bool) -> Result<(), Fault> {
         if self.searching != searching {
             let value = if searching { SEARCH_LOCK_TIMEOUT } else { LOCK_TIMEOUT };
-            self.setting("lock_timeout", value).await?;
+            let set = session::set(self.client, "lock_timeout", value).await;
+            set.map_err(|error| Fault::of(&error, self.judge))?;
             self.searching = searching;
         }
         Ok(())
-    }
-
-    async fn setting(&self, name: &str, value: &str) -> Result<(), Fault> {
-        let values: [(&(dyn ToSql + Sync), Type); 2] = [(&name, Type::TEXT), (&value, Type::TEXT)];
-        let set = self
-            .client
-            .query_typed_one("SELECT set_config($1, $2, false)", &values)
-            .await;
-        set.map(|_| ()).map_err(|error| Fault::of(&error, self.judge))
     }
 
     async fn rest(&self, duration: Duration) {

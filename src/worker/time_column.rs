@@ -72,7 +72,12 @@ impl<'a> TimeColumn<'a> {
     pub fn write_in(&self, sql: &mut Sql, intervals: &[Interval], date_as: DateAs) {
         let column = self.sql();
         let ranges = self.ranges(intervals, date_as);
+        // Of several ranges the server might unite what the index says of each, for every batch anew.
+        let by_index = sql.by_index && ranges.len() == 1 && self.missing().is_none();
         sql.push("(");
+        if by_index {
+            sql.push(&format!("{column} IS NOT NULL AND "));
+        }
         for (index, (first, last)) in ranges.iter().enumerate() {
             sql.push(if index > 0 { " OR " } else { "" });
             match first {
@@ -86,7 +91,11 @@ impl<'a> TimeColumn<'a> {
             sql.bind_as(last, &self.column().cast);
             sql.push(")");
         }
-        sql.push(if ranges.is_empty() { "false)" } else { ") IS TRUE" });
+        sql.push(match ranges.len() {
+            0 => "false)",
+            _ if by_index => ")",
+            _ => ") IS TRUE",
+        });
     }
 
     /// The last value in the intervals.

@@ -91,8 +91,8 @@ impl Prepared {
         judge.not_pointed_at(&mut sql)?;
         // The places are the last two parameters, and stand before others in the text.
         let mut ranked = Sql {
-            text: String::new(),
             parameters: sql.parameters.clone(),
+            ..Sql::default()
         };
         newest.is_still_beyond(&mut ranked, PLACES)?;
         sql.parameters = ranked.parameters;

@@ -31,7 +31,7 @@ impl Sweep<'_> {
     pub(super) async fn along_index(&mut self, anchor: &Anchor, by_page: &mut ByPage) -> Result<(), Fault> {
         let cast = self.judge.column(&anchor.column, "")?.cast.clone();
         let column = row(&anchor.column);
-        let mut sql = disposal::statement(self.judge)?;
+        let mut sql = disposal::statement_by_index(self.judge)?;
         sql.push(&format!(" AND {column} > "));
         sql.bind_as(String::new(), &cast);
         sql.push(&format!(" AND {column} <= "));
