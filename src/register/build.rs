@@ -76,7 +76,7 @@ pub fn build(objects: &Objects, language: Language, now: Timestamp) -> Register 
         printed_on: now.to_zoned(TimeZone::UTC).date().to_string(),
         adequacy_as_of: countries::AS_OF,
         parts,
-        stores: stores(objects),
+        stores: stores(objects, language),
     }
 }
 
@@ -111,7 +111,7 @@ fn head(notice: &PrivacyNotice, language: Language) -> Vec<Section> {
         (words::AUTHORITY, one(&spec.supervisory_authority)),
         (words::NOTICE, about.into_iter().map(Line::plain).collect()),
         (words::PROHIBITIONS, prohibitions.collect()),
-        (words::FINDINGS, finding_lines(&of_notice(notice))),
+        (words::FINDINGS, finding_lines(&of_notice(notice), language)),
     ];
     sections
         .into_iter()
@@ -172,7 +172,7 @@ fn neighbours<'a>(objects: &'a Objects, object: &impl kube::ResourceExt) -> Neig
 }
 
 /// What is found about stores: datasets that serve no activity.
-fn stores(objects: &Objects) -> Vec<Line> {
+fn stores(objects: &Objects, language: Language) -> Vec<Line> {
     objects
         .sources
         .iter()
@@ -181,7 +181,7 @@ fn stores(objects: &Objects) -> Vec<Line> {
             for finding in &mut found {
                 finding.field = format!("DataSource {}: {}", source.name_any(), finding.field);
             }
-            finding_lines(&found)
+            finding_lines(&found, language)
         })
         .collect()
 }

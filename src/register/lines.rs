@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use kube::ResourceExt as _;
 
 use super::words::{self, Heading};
-use super::{Language, Line, Section, Seen};
+use super::{Language, Line, Section, Seen, german};
 use crate::api::common::Party;
 use crate::api::findings::{Finding, ObservedLine};
 use crate::api::measures::Measure;
@@ -62,7 +62,7 @@ impl Material<'_> {
             (words::MEASURES, self.measure_lines(), false),
             (words::STORES, plain(self.stores()), true),
             (words::CLAUSES, plain(self.clauses()), true),
-            (words::FINDINGS, finding_lines(self.findings), true),
+            (words::FINDINGS, finding_lines(self.findings, self.language), true),
         ];
         all.into_iter()
             .filter(|(_, lines, optional)| !(*optional && lines.is_empty()))
@@ -358,8 +358,14 @@ impl Material<'_> {
                 observed: line.observed.clone(),
                 words: words::observed(&line.observed, self.language),
                 reason: line.reason.clone(),
-                message: line.message.clone(),
-                gone_from_backups: line.gone_from_backups.clone(),
+                message: match self.language {
+                    Language::English => line.message.clone(),
+                    Language::German => german::observation(line),
+                },
+                gone_from_backups: line.gone_from_backups.as_ref().map(|when| match self.language {
+                    Language::English => when.clone(),
+                    Language::German => german::gone_from_backups(when),
+                }),
             }),
             severity: None,
         }
@@ -397,14 +403,17 @@ pub(super) fn section(heading: &Heading, processor: bool, language: Language, li
 }
 
 /// Findings as lines, the worst first.
-pub(super) fn finding_lines(findings: &[Finding]) -> Vec<Line> {
+pub(super) fn finding_lines(findings: &[Finding], language: Language) -> Vec<Line> {
     findings
         .iter()
         .map(|finding| Line {
-            text: format!(
-                "{} ({}): {}; {}",
-                finding.reason, finding.field, finding.message, finding.remedy
-            ),
+            text: match language {
+                Language::English => format!(
+                    "{} ({}): {}; {}",
+                    finding.reason, finding.field, finding.message, finding.remedy
+                ),
+                Language::German => german::finding(finding),
+            },
             observed: None,
             severity: Some(finding.severity.as_str()),
         })

@@ -6,6 +6,7 @@
 
 mod build;
 pub mod csv;
+mod german;
 pub mod html;
 mod lines;
 pub mod markdown;

@@ -218,3 +218,15 @@ fn json_is_the_register_itself() {
     assert_eq!(value["parts"][0]["entries"][0]["name"], "logs");
     assert_eq!(value["parts"][0]["entries"][0]["sections"][2]["key"], "purposes");
 }
+
+#[test]
+fn a_german_register_says_in_german_what_is_wrong_and_what_was_seen() {
+    let html = html(&register("Logs", Language::German), Language::German);
+    for words in [
+        "Mit einem Auftragsverarbeiter ist kein Vertrag verzeichnet",
+        "Die Zusage wird eingehalten, nach der Uhr [kept]",
+        "spätestens P35D nach der Löschung im Speicher",
+    ] {
+        assert!(html.contains(words), "{words}: {html}");
+    }
+}
