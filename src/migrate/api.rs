@@ -1,6 +1,9 @@
 //! The two requests of a pass: a list of metadata, and a patch that changes nothing.
 
-use http::{Method, Request, header};
+use std::io::Read as _;
+
+use flate2::read::GzDecoder;
+use http::{HeaderMap, Method, Request, header};
 use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
@@ -180,6 +183,7 @@ impl Server {
             .uri(path)
             .header(header::ACCEPT, accept)
             .header(header::CONTENT_TYPE, "application/merge-patch+json")
+            .header(header::ACCEPT_ENCODING, "gzip")
             .body(Body::from(body.into_bytes()))
             .map_err(|error| later(error.to_string()))?;
         let response = self
@@ -188,14 +192,15 @@ impl Server {
             .await
             .map_err(|error| later(error.to_string()))?;
         let code = response.status().as_u16();
-        let bytes = response
-            .into_body()
+        let (parts, body) = response.into_parts();
+        let sent = body
             .collect()
             .await
             .map_err(|error| later(error.to_string()))?
             .to_bytes();
+        let bytes = unpacked(&parts.headers, &sent).map_err(|error| later(error.to_string()))?;
         if (200..300).contains(&code) {
-            return Ok(bytes.to_vec());
+            return Ok(bytes);
         }
         let message = serde_json::from_slice::<Status>(&bytes).unwrap_or_default().message;
         // What a webhook says may hold anything: only the beginning is kept.
@@ -210,6 +215,19 @@ impl Server {
             _ => later(format!("HTTP {code}")),
         })
     }
+}
+
+/// A body as it was before it was compressed. API servers do that with large lists, whose metadata repeats itself.
+fn unpacked(headers: &HeaderMap, body: &[u8]) -> std::io::Result<Vec<u8>> {
+    if headers
+        .get(header::CONTENT_ENCODING)
+        .is_none_or(|encoding| encoding != "gzip")
+    {
+        return Ok(body.to_vec());
+    }
+    let mut unpacked = Vec::new();
+    GzDecoder::new(body).read_to_end(&mut unpacked)?;
+    Ok(unpacked)
 }
 
 fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Refusal> {
