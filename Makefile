@@ -88,7 +88,7 @@ deny: ## licences, duplicates and sources of dependencies; known vulnerabilities
 audit: ## as deny; fails when the database of known vulnerabilities cannot be reached
 	@dev/deny.sh audit
 
-.PHONY: demo demo-encryption install bench-sweep bench-export bench-encryption bench-operator clean
+.PHONY: demo demo-encryption install bench bench-sweep bench-export bench-encryption bench-operator clean
 demo: ## the example from nothing: cluster, database, chart, Observe, Enforce, and what went
 	@dev/demo.sh
 
@@ -97,6 +97,9 @@ demo-encryption: cluster-up tools image load-image ## a Secret in plain text, th
 
 install: ## the binary into $(PREFIX)/bin (PREFIX=/usr/local)
 	cargo install --path . --locked --root $(PREFIX)
+
+bench: ## every measurement, written into BENCHMARKS.md
+	@bench/all.sh bench-sweep bench-export bench-encryption bench-operator
 
 bench-sweep: ## ratios of a sweep over 5 million rows against a plain DELETE
 	@bench/sweep.sh
