@@ -4,6 +4,7 @@
 //! Both are versioned. A worker refuses a plan of another version; the operator discards a report that is not one.
 
 pub mod cascade;
+pub mod evidence;
 pub mod export;
 pub mod holds;
 pub mod ledger;
@@ -58,6 +59,9 @@ pub struct WorkPlan {
     pub policy_uid: String,
     /// Hash of rules, store and datasets.
     pub rules_hash: String,
+    /// Generation of the policy in which these last changed. `None`: the policy came from a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
     /// Whether the run writes.
     pub mode: Mode,
     /// IANA zone of calendar periods.

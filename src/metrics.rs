@@ -403,6 +403,7 @@ mod tests {
             version: 1,
             plan_hash: String::new(),
             mode: Mode::Enforce,
+            generation: None,
             result: RunResult::Done,
             started_at: fixtures::now(),
             finished_at: fixtures::now(),

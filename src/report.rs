@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::api::data_retention_policy::Mode;
+use crate::contract::evidence::DueStarts;
 use crate::contract::ledger::LedgerLine;
 use crate::domain::base62;
 
@@ -27,6 +28,9 @@ pub struct WorkReport {
     pub plan_hash: String,
     /// Whether the run could write.
     pub mode: Mode,
+    /// Generation of the policy in which rules, store or datasets last changed. `None`: the policy came from a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
     /// How it ended.
     pub result: RunResult,
     /// Start, by the store's clock (by the worker's, where the store was not reached).
@@ -109,6 +113,9 @@ pub struct RuleReport {
     /// The way through the table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_path: Option<AccessPath>,
+    /// By which starts rows were due, in the log only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub due_starts: Vec<DueStarts>,
     /// A batch's outcome was lost with the connection, so that `affected` is a lower limit.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inexact: bool,
@@ -349,6 +356,7 @@ pub fn parse_termination_message(text: &str) -> Option<WorkReport> {
         version: short.v,
         plan_hash: short.plan,
         mode: short.mode,
+        generation: short.g,
         result: short.result,
         started_at: short.at.0,
         finished_at: short.at.1,
@@ -365,6 +373,8 @@ struct Short {
     v: u32,
     plan: String,
     mode: Mode,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    g: Option<i64>,
     result: RunResult,
     at: (Timestamp, Timestamp),
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -403,6 +413,7 @@ impl WorkReport {
             v: self.version,
             plan: self.plan_hash.clone(),
             mode: self.mode,
+            g: self.generation,
             result: self.result,
             at: (self.started_at, self.finished_at),
             server: self.server_version.as_deref().map(|version| truncate(version, 24)),
@@ -482,6 +493,7 @@ fn decode_rule(text: &str) -> Option<RuleReport> {
         missing_related: at(9),
         cascaded: at(10),
         held: at(11),
+        due_starts: Vec::new(),
         problem: None,
     })
 }
@@ -491,96 +503,4 @@ fn truncate(text: &str, length: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn report(rules: Vec<RuleReport>) -> WorkReport {
-        WorkReport {
-            version: crate::contract::VERSION,
-            plan_hash: "0123456789".to_owned(),
-            mode: Mode::Enforce,
-            result: RunResult::Failed,
-            started_at: "2026-11-22T04:05:06.123456Z".parse().unwrap(),
-            finished_at: "2026-11-22T05:05:06.123456Z".parse().unwrap(),
-            server_version: Some("15.18 (Debian 15.18-0+deb12u1)".to_owned()),
-            rules,
-            ledger: Some(LedgerReport {
-                sequence: LARGEST_COUNT,
-                head: "f".repeat(64),
-                totals: Totals {
-                    deleted: i64::MAX,
-                    masked: i64::MAX,
-                    set: i64::MAX,
-                },
-                line: None,
-            }),
-            problem: None,
-        }
-    }
-
-    fn worst_rule() -> RuleReport {
-        RuleReport {
-            affected: i64::MAX,
-            due: i64::MAX,
-            overdue: i64::MAX,
-            without_start_event: i64::MAX,
-            undetermined: i64::MAX,
-            no_ground_applies: i64::MAX,
-            kept_by_dependent: i64::MAX,
-            oldest_seconds: Some(99_999_999_999),
-            access_path: Some(AccessPath::Pages),
-            inexact: true,
-            race_window: true,
-            missing_related: i64::MAX,
-            cascaded: i64::MAX,
-            held: i64::MAX,
-            problem: None,
-        }
-    }
-
-    #[test]
-    fn thirty_two_rules_at_the_largest_numbers_fit_into_a_termination_message() {
-        let text = report(vec![worst_rule(); 32]).to_termination_message();
-        assert!(text.len() <= TERMINATION_MESSAGE_LIMIT, "{} bytes", text.len());
-        let back = parse_termination_message(&text).unwrap();
-        assert_eq!(back.rules.len(), 32);
-        assert_eq!(back.rules[31].affected, LARGEST_COUNT);
-        assert_eq!(back.rules[31].oldest_seconds, Some(99_999_999_999));
-        assert_eq!(back.rules[31].missing_related, LARGEST_COUNT);
-        assert_eq!(back.rules[31].cascaded, LARGEST_COUNT);
-        assert_eq!(back.rules[31].held, LARGEST_COUNT);
-        assert!(back.rules[31].race_window && back.rules[31].inexact);
-    }
-
-    #[test]
-    fn thirty_two_problems_lose_their_details_before_any_count() {
-        let rule = RuleReport {
-            affected: 7,
-            problem: Some(Problem::new(
-                Reason::UndeclaredCascade,
-                "f".repeat(150),
-                "d".repeat(300),
-            )),
-            ..RuleReport::default()
-        };
-        let text = report(vec![rule; 32]).to_termination_message();
-        assert!(text.len() <= TERMINATION_MESSAGE_LIMIT, "{} bytes", text.len());
-        let back = parse_termination_message(&text).unwrap();
-        assert_eq!(back.rules[31].affected, 7);
-        assert_eq!(
-            back.rules[31].problem.as_ref().unwrap().reason,
-            Reason::UndeclaredCascade
-        );
-    }
-
-    #[test]
-    fn what_is_not_a_report_is_discarded() {
-        for text in ["", "panicked at 'Key (email)=(a@b.c)'", "{}", "{\"v\":1}", "[1,2,3]"] {
-            assert_eq!(parse_termination_message(text), None, "{text}");
-        }
-        let other = report(vec![])
-            .to_termination_message()
-            .replacen("\"v\":1", "\"v\":2", 1);
-        assert_eq!(parse_termination_message(&other), None);
-    }
-}
+mod tests;

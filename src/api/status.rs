@@ -289,6 +289,9 @@ pub struct RunStatus {
     /// Hash of the work plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_hash: Option<String>,
+    /// Generation of the policy in which the rules that it ran, their store or its datasets last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
     /// Start, by the store's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,

@@ -7,14 +7,14 @@ use std::process::ExitCode;
 use super::files::read_texts;
 use super::output::{Output, print, print_json};
 use crate::domain::comment::single_line;
-use crate::plan::proof::{Chain, chains, lines};
+use crate::plan::proof::{Chain, chains, pieces};
 
 /// Recompute the hash chain of what policies disposed of, from the logs of their runs, without cluster and store: no line was
 /// changed, none is missing. Rows of the ledger in a store do as well, as `SELECT row_to_json(l) FROM
 /// privacy_operator.ledger l` prints them.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Files with log lines, in any order, of any number of policies; `-` reads standard input.
+    /// Files with log lines of runs, and of the operator for policies that were deleted, in any order, of any number of policies; `-` reads standard input.
     #[arg(required = true, value_name = "FILES")]
     files: Vec<PathBuf>,
 
@@ -32,7 +32,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let found = chains(texts.iter().flat_map(|(_, text)| lines(text)).collect());
+    let found = chains(texts.iter().flat_map(|(_, text)| pieces(text)).collect());
     if found.is_empty() {
         eprintln!(
             "error: no line of a ledger in these files: give the logs of runs that disposed of something, in a store with \
@@ -58,8 +58,9 @@ fn text(chain: &Chain) -> String {
         "THE CHAIN DOES NOT HOLD"
     };
     let totals = chain.totals;
+    let withdrawn = if chain.withdrawn { " (policy withdrawn)" } else { "" };
     let mut text = format!(
-        "{} (uid {}): {verdict}\n  {} lines up to number {}; deleted {}, masked {}, set {}\n  head {}\n",
+        "{} (uid {}){withdrawn}: {verdict}\n  {} lines up to number {}; deleted {}, masked {}, set {}\n  head {}\n",
         single_line(&chain.policy),
         single_line(&chain.policy_uid),
         chain.lines,

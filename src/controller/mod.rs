@@ -23,6 +23,7 @@ mod records;
 mod run;
 mod status;
 mod surveys;
+mod withdrawals;
 
 pub use context::{Context, Health, Stores};
 pub use error::Error;

@@ -26,7 +26,7 @@ use super::dereference::policies_on_store;
 use super::jobs::label;
 use super::{
     Context, Error, Stores, data_retention_policy, data_source, events, exports, legal_hold, privacy_notice,
-    processing_activity, records,
+    processing_activity, records, withdrawals,
 };
 use crate::contract::STOP_CONFIG_MAP;
 use crate::plan::naming::{self, LABEL_POLICY, label_value};
@@ -109,6 +109,10 @@ pub async fn run(client: Client, scopes: &Scopes, shutdown: Shutdown, context: i
         )
         .boxed(),
     );
+    for api in scopes.apis(&client) {
+        let watching = withdrawals::watch(api, context.clone());
+        running.push(select(watching.boxed(), shutdown.clone()).map(drop).boxed());
+    }
     let of_people = rights.into_iter().zip(requests).zip(activities);
     let of_stores = policies.into_iter().zip(sources).zip(holds);
     for (index, (((policies, sources), holds), ((rights, requests), activities))) in

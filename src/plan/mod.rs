@@ -29,6 +29,7 @@ pub mod survey;
 pub mod transitions;
 pub mod validate;
 pub mod validated;
+pub mod withdrawal;
 pub mod work_plan;
 
 #[cfg(test)]

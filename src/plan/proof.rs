@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::contract::Totals;
+use crate::contract::evidence::Withdrawal;
 use crate::contract::ledger::LedgerLine;
 
 /// What the lines of one policy prove.
@@ -23,36 +24,82 @@ pub struct Chain {
     pub head: String,
     /// Rows touched, by all lines.
     pub totals: Totals,
+    /// The policy was deleted: its last report is among the lines, and says where the chain ends.
+    pub withdrawn: bool,
     /// What does not fit. Empty: the chain holds.
     pub faults: Vec<String>,
 }
 
-/// Every line of a text of log lines: within a report, or by itself. Whatever else stands there is passed over.
-#[must_use]
-pub fn lines(text: &str) -> Vec<LedgerLine> {
-    text.lines().filter_map(line).collect()
+/// What a line of a log can prove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// A line of a ledger, within a report or by itself.
+    Line(LedgerLine),
+    /// The last report of a policy.
+    Withdrawal(Withdrawal),
 }
 
-fn line(text: &str) -> Option<LedgerLine> {
+/// Every piece in a text of log lines. Whatever else stands there is passed over.
+#[must_use]
+pub fn pieces(text: &str) -> Vec<Piece> {
+    text.lines().filter_map(piece).collect()
+}
+
+fn piece(text: &str) -> Option<Piece> {
     // Collectors of logs put a time before the line.
     let json = text.get(text.find('{')?..)?;
     let value: serde_json::Value = serde_json::from_str(json).ok()?;
+    if let Some(report) = value.get("withdrawal").and_then(serde_json::Value::as_str) {
+        return serde_json::from_str(report).ok().map(Piece::Withdrawal);
+    }
     let line = value.pointer("/ledger/line").unwrap_or(&value);
-    serde_json::from_value(line.clone()).ok()
+    serde_json::from_value(line.clone()).ok().map(Piece::Line)
 }
 
-/// Judges the lines, policy by policy.
+/// Judges the pieces, policy by policy.
 #[must_use]
-pub fn chains(lines: Vec<LedgerLine>) -> Vec<Chain> {
+pub fn chains(pieces: Vec<Piece>) -> Vec<Chain> {
     let mut by_policy: BTreeMap<String, Vec<LedgerLine>> = BTreeMap::new();
-    for line in lines {
-        let of_policy = by_policy.entry(line.policy_uid.clone()).or_default();
-        // A log may be read twice.
-        if !of_policy.contains(&line) {
-            of_policy.push(line);
+    let mut withdrawals = BTreeMap::new();
+    for piece in pieces {
+        match piece {
+            Piece::Line(line) => {
+                let of_policy = by_policy.entry(line.policy_uid.clone()).or_default();
+                // A log may be read twice.
+                if !of_policy.contains(&line) {
+                    of_policy.push(line);
+                }
+            }
+            Piece::Withdrawal(last) => {
+                withdrawals.insert(last.policy_uid.clone(), last);
+            }
         }
     }
-    by_policy.into_values().filter_map(chain).collect()
+    let chains = by_policy.into_values().filter_map(chain);
+    chains
+        .map(|chain| match withdrawals.get(&chain.policy_uid) {
+            Some(last) => ended(chain, last),
+            None => chain,
+        })
+        .collect()
+}
+
+/// The last report of a policy says where its chain ends: lines cut off at the end are seen by nothing else.
+fn ended(mut chain: Chain, last: &Withdrawal) -> Chain {
+    chain.withdrawn = true;
+    let (Some(sequence), Some(head)) = (last.sequence, &last.head) else {
+        return chain;
+    };
+    if sequence > chain.last {
+        let (from, to) = (chain.last + 1, sequence);
+        chain.faults.push(format!(
+            "lines {from} to {to} are missing at the end: the last report of the policy names line {to}"
+        ));
+    } else if sequence == chain.last && *head != chain.head {
+        let fault = format!("line {sequence} is not the one that the last report of the policy names");
+        chain.faults.push(fault);
+    }
+    chain
 }
 
 fn chain(mut lines: Vec<LedgerLine>) -> Option<Chain> {
@@ -75,6 +122,7 @@ fn chain(mut lines: Vec<LedgerLine>) -> Option<Chain> {
         last: last.sequence,
         head,
         totals,
+        withdrawn: false,
         faults,
     })
 }
@@ -129,8 +177,12 @@ mod tests {
         lines
     }
 
+    fn pieces_of(lines: Vec<LedgerLine>) -> Vec<Piece> {
+        lines.into_iter().map(Piece::Line).collect()
+    }
+
     fn faults(lines: Vec<LedgerLine>) -> Vec<String> {
-        chains(lines).remove(0).faults
+        chains(pieces_of(lines)).remove(0).faults
     }
 
     #[test]
@@ -138,7 +190,7 @@ mod tests {
         let mut lines = ledger();
         lines.extend(ledger());
         lines.reverse();
-        let found = chains(lines);
+        let found = chains(pieces_of(lines));
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].lines, found[0].last), (3, 3));
         assert_eq!((found[0].totals.deleted, found[0].totals.masked), (60, 3));
@@ -176,9 +228,44 @@ mod tests {
         let report = serde_json::json!({"result": "Done", "ledger": {"sequence": 1, "line": line}});
         let row = r#"{"policy_uid":"uid","sequence":1,"written_at":"2026-11-24","policy":"shop/logs","run":"r","plan_hash":"p","deleted":1,"masked":0,"set_rows":0,"report":"[]","previous":"","head":"h"}"#;
         let text = format!("some text\n{{\"level\":\"INFO\"}}\n{report}\n2026-11-24T04:05:06Z {report}\n{row}\n");
-        let found = lines(&text);
+        let found = pieces(&text);
         assert_eq!(found.len(), 3);
-        assert_eq!((&found[0], &found[1]), (&line, &line));
-        assert_eq!(found[2].plan_hash, "p");
+        assert_eq!(found[..2], pieces_of(vec![line.clone(), line])[..]);
+        assert!(matches!(&found[2], Piece::Line(line) if line.plan_hash == "p"));
+    }
+
+    #[test]
+    fn lines_cut_off_at_the_end_are_seen_by_the_last_report_of_a_policy() {
+        let withdrawal = |sequence: i64, head: &str| Withdrawal {
+            result: Withdrawal::RESULT.to_owned(),
+            policy: "shop/logs".to_owned(),
+            policy_uid: "uid".to_owned(),
+            generation: Some(2),
+            rules: vec!["seven-days".to_owned()],
+            sequence: Some(sequence),
+            head: Some(head.to_owned()),
+            totals: Totals::default(),
+        };
+        let told = |lines: Vec<LedgerLine>, last: &Withdrawal| {
+            // As the operator's log has it.
+            let report = serde_json::to_string(last).unwrap();
+            let log = serde_json::json!({"level": "WARN", "message": "withdrawn", "withdrawal": report}).to_string();
+            let mut all = pieces_of(lines);
+            all.extend(pieces(&log));
+            chains(all).remove(0)
+        };
+        let head = ledger()[2].head.clone();
+        let whole = told(ledger(), &withdrawal(3, &head));
+        assert!(whole.withdrawn && whole.faults.is_empty(), "{:?}", whole.faults);
+        let cut = told(ledger()[..1].to_vec(), &withdrawal(3, &head));
+        assert_eq!(
+            cut.faults,
+            ["lines 2 to 3 are missing at the end: the last report of the policy names line 3"]
+        );
+        let other = told(ledger(), &withdrawal(3, "another"));
+        assert_eq!(
+            other.faults,
+            ["line 3 is not the one that the last report of the policy names"]
+        );
     }
 }

@@ -124,6 +124,7 @@ fn history(run: &FinishedRun) -> RunStatus {
         mode: mode_word(report.map_or(run.mode, |report| report.mode)).to_owned(),
         result: report.map_or(UNKNOWN, |report| report.result.as_str()).to_owned(),
         plan_hash: run.plan_hash.clone(),
+        generation: report.and_then(|report| report.generation),
         started_at: report.map(|report| report.started_at).or(run.started_at).map(Time),
         finished_at: Some(Time(report.map_or(run.finished_at, |report| report.finished_at))),
         affected: total(|rule| rule.affected),

@@ -59,6 +59,7 @@ pub fn plan(policy: &DataRetentionPolicy, validated: Validated, now: Timestamp) 
         policy: validated.name.clone(),
         policy_uid: validated.uid.clone(),
         rules_hash: rules.hash.clone(),
+        generation: Some(rules.generation).filter(|generation| *generation > 0),
         mode: policy.spec.mode,
         time_zone: validated.time_zone.clone(),
         store: validated.store.clone(),

@@ -12,6 +12,7 @@ use super::holds::{self, Holds};
 use super::related::{self, Missing, Scope, Tables};
 use super::sql::Sql;
 use super::time_column::TimeColumn;
+use crate::contract::evidence::DueStarts;
 use crate::contract::{Action, Bound, Condition, PlannedGround, PlannedRule, Problem, Reason, WorkPlan};
 use crate::domain::due::{self, DateAs, Interval, SINCE_EVER};
 use crate::domain::period::Period;
@@ -390,6 +391,20 @@ impl Judge<'_> {
         };
         let zone = self.zone(rule, ground)?;
         Ok(due::due_starts(period, ground.starts_at, &zone, self.later_by(early)))
+    }
+
+    /// By which starts rows are due, for each ground with a period.
+    pub fn due_starts(&self) -> Result<Vec<DueStarts>, Problem> {
+        let grounds = self.rule.grounds.iter().filter(|ground| ground.period.is_some());
+        let of_ground = |ground: &PlannedGround| {
+            let intervals = self.due_intervals(self.rule, ground, Horizon::Due)?;
+            let pair = |interval: &Interval| Some((due::instant(interval.first), due::instant(interval.last)?));
+            Ok(DueStarts {
+                ground: ground.name.clone(),
+                between: intervals.iter().filter_map(pair).collect(),
+            })
+        };
+        grounds.map(of_ground).collect()
     }
 
     /// Zone of the calendar periods of a rule, which may be of another policy.

@@ -173,6 +173,7 @@ fn failed(plan_hash: String, mode: Mode, at: Timestamp, problem: Problem) -> Wor
         version: contract::VERSION,
         plan_hash,
         mode,
+        generation: None,
         result: RunResult::Failed,
         started_at: at,
         finished_at: at,

@@ -20,6 +20,7 @@ use super::related::{self, Tables};
 use super::session::{Access, Session};
 use super::survey;
 use super::sweep::{Fault, Sweep};
+use crate::contract::evidence::{Evidence, RuleEvidence};
 use crate::contract::ledger::LedgerLine;
 use crate::contract::progress::Step;
 use crate::contract::{
@@ -251,6 +252,7 @@ impl Run<'_> {
                         (counts.report.due, counts.report.overdue) = (0, 0);
                     }
                     progress.report = counts.report;
+                    progress.report.due_starts = judge.due_starts()?;
                     let race_window = judge.has_race_window(&session.client).await;
                     progress.report.race_window = race_window.map_err(|error| Fault::of_stripped(&error, judge))?;
                     progress.report.access_path = path;
@@ -359,14 +361,7 @@ impl Run<'_> {
             self.ledger = Some(ledger::read(&session.client, self.plan).await.map_err(fault)?);
             return Ok(());
         }
-        let counts: Vec<(&str, i64, i64)> = self
-            .plan
-            .rules
-            .iter()
-            .zip(&self.progress)
-            .map(|(rule, progress)| (rule.name.as_str(), progress.report.affected, progress.report.due))
-            .collect();
-        let report = serde_json::to_string(&counts).unwrap_or_default();
+        let report = serde_json::to_string(&self.evidence()).unwrap_or_default();
         let line = Line {
             run: self.name,
             plan_hash: self.plan_hash,
@@ -379,6 +374,22 @@ impl Run<'_> {
                 .map_err(fault)?,
         );
         Ok(())
+    }
+
+    fn evidence(&self) -> Evidence {
+        let rule = |(rule, progress): (&PlannedRule, &RuleProgress)| RuleEvidence {
+            name: rule.name.clone(),
+            affected: progress.report.affected,
+            cascaded: progress.report.cascaded,
+            due: progress.report.due,
+            held: progress.report.held,
+            due_starts: progress.report.due_starts.clone(),
+        };
+        Evidence {
+            generation: self.plan.generation,
+            store_time: self.clock.as_ref().map_or(Timestamp::MIN, |clock| clock.now),
+            rules: self.plan.rules.iter().zip(&self.progress).map(rule).collect(),
+        }
     }
 
     fn affected(&self) -> i64 {
@@ -433,6 +444,7 @@ impl Run<'_> {
             version: contract::VERSION,
             plan_hash: self.plan_hash.to_owned(),
             mode: self.task.mode,
+            generation: self.plan.generation,
             result,
             started_at,
             finished_at,

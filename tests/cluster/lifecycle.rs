@@ -115,6 +115,15 @@ fn deleting_the_policy_removes_its_children_and_no_row() {
     let _guard = together();
     let place = set_up("deletion", SMALL, "Enforce");
     place.kubectl(&["delete", "drp", "logs", "--timeout=60s"]);
+    wait_for(
+        "the last report of the policy",
+        || place.kubectl(&["get", "events"]),
+        || {
+            let is_last =
+                |event: &Value| event["reason"] == "PromiseWithdrawn" && event["involvedObject"]["name"] == "logs";
+            place.list("events").iter().any(is_last).then_some(())
+        },
+    );
     for kind in ["cronjobs", "jobs", "configmaps"] {
         wait_for(
             &format!("no {kind} to be left"),

@@ -260,6 +260,35 @@ fn verified(log: &str) -> (bool, String) {
 }
 
 #[tokio::test]
+async fn a_line_says_by_which_rules_at_which_time_and_by_which_starts_rows_were_due() {
+    let months = json!({"name": "months", "from": ["at"], "for": "P6M"});
+    let days = json!({"name": "days", "from": ["at"], "for": "P3D"});
+    let mut rule = age();
+    rule["grounds"] = json!([months, days]);
+    let trial = trial_with_ledger(server(), TWO).await.rules(&[rule]);
+    let report = trial.run().await;
+    let text = trial.texts("SELECT report FROM privacy_operator.ledger").await;
+    let line: Value = serde_json::from_str(&text[0]).unwrap();
+    assert_eq!((&line["generation"], report.generation), (&json!(3), Some(3)));
+    let time: Timestamp = line["storeTime"].as_str().unwrap().parse().unwrap();
+    assert_eq!(time, report.started_at);
+    let rule = &line["rules"][0];
+    assert_eq!((&rule["affected"], &rule["due"]), (&json!(500), &json!(0)));
+    let [months, days] = [&rule["dueStarts"][0], &rule["dueStarts"][1]];
+    assert_eq!((&months["ground"], &days["ground"]), (&json!("months"), &json!("days")));
+    // Days are exact; months may leave gaps at their ends, the last start is six months ago by the server's own reckoning.
+    let since = time - jiff::SignedDuration::from_hours(72);
+    assert_eq!(days["between"], json!([[null, since.to_string()]]));
+    let last = months["between"].as_array().unwrap().last().unwrap()[1]
+        .as_str()
+        .unwrap();
+    let fits = format!(
+        "SELECT ('{last}'::timestamptz AT TIME ZONE 'UTC' + interval '6 months' <= '{time}'::timestamptz AT TIME ZONE 'UTC')::text"
+    );
+    assert_eq!(trial.texts(&fits).await, ["true"]);
+}
+
+#[tokio::test]
 async fn the_logs_of_the_runs_alone_prove_what_was_disposed_of() {
     let trial = trial_with_ledger(server(), TWO).await.rules(&[age()]);
     let admin = trial.database.admin().await;

@@ -46,6 +46,7 @@ pub async fn trial_on<'a>(server: &'a Server, schema: &str) -> Trial<'a> {
         policy: "trial".to_owned(),
         policy_uid: "00000000-0000-0000-0000-000000000001".to_owned(),
         rules_hash: "0".to_owned(),
+        generation: Some(3),
         mode: privacy_operator::contract::Mode::Enforce,
         time_zone: "Europe/Berlin".to_owned(),
         store: Store {

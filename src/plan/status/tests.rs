@@ -71,6 +71,7 @@ impl Story {
             version: 1,
             plan_hash: "plan".to_owned(),
             mode: self.policy.spec.mode,
+            generation: Some(3),
             result: RunResult::Done,
             started_at: self.now,
             finished_at: self.now,
