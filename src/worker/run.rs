@@ -249,7 +249,8 @@ impl Run<'_> {
             match count_patiently(session, judge, self.guard, self.task.mode).await {
                 Ok((mut counts, anchor, path)) => {
                     if judge.rule.action == Action::Protect {
-                        (counts.report.due, counts.report.overdue) = (0, 0);
+                        // It disposes of nothing, so that nothing is late and no hold keeps anything from it.
+                        (counts.report.due, counts.report.overdue, counts.report.held) = (0, 0, 0);
                     }
                     progress.report = counts.report;
                     progress.report.due_starts = judge.due_starts()?;

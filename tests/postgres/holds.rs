@@ -74,6 +74,15 @@ async fn held_rows_are_neither_deleted_nor_masked_nor_set_and_are_counted() {
 }
 
 #[tokio::test]
+async fn a_rule_that_only_protects_is_held_up_by_nothing() {
+    let law = json!({"name": "law", "grounds": [{"name": "law", "from": ["at"], "for": "P1D"}], "action": "protect"});
+    let trial = trial(ROWS).await.rules(&[age(), law]).holds(disputed());
+    let report = trial.run().await;
+    let held: Vec<_> = report.rules.iter().map(|rule| (rule.affected, rule.held)).collect();
+    assert_eq!(held, [(6, 3), (0, 0)], "{report:?}");
+}
+
+#[tokio::test]
 async fn a_hold_without_conditions_binds_every_row_and_one_of_another_table_none() {
     let all = json!([{"name": "claim", "schema": "public", "table": "t"}]);
     let trial_held = trial(ROWS).await.rules(&[age()]).holds(all);
