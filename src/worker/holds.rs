@@ -257,7 +257,7 @@ impl Level<'_> {
             sql.push(&format!("::{cast}[])) IS TRUE"));
         } else {
             sql.push(&format!(
-                "(lower({place}::text) = ANY (ARRAY(SELECT lower(v) FROM unnest("
+                "(lower(btrim({place}::text, E' \\t\\r\\n')) = ANY (ARRAY(SELECT lower(v) FROM unnest("
             ));
             sql.bind(Parameter::Texts(values.to_vec()));
             sql.push("::text[]) AS u (v)))) IS TRUE");

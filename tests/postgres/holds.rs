@@ -125,7 +125,7 @@ const SHOP: &str = "CREATE TABLE users (id int PRIMARY KEY, at timestamptz, emai
     CREATE TABLE t_low PARTITION OF t FOR VALUES FROM (0) TO (5);
     CREATE TABLE t_high PARTITION OF t FOR VALUES FROM (5) TO (100);
     INSERT INTO users SELECT i, now() - interval '1 year', (ARRAY['Ada@Example.org', 'bob@example.org'])[i] FROM generate_series(1, 2) i;
-    INSERT INTO orders SELECT i, now() - interval '1 year', (ARRAY[1, 1, 2, NULL, 9])[i], CASE WHEN i = 3 THEN 'ada@example.org' END FROM generate_series(1, 5) i;
+    INSERT INTO orders SELECT i, now() - interval '1 year', (ARRAY[1, 1, 2, NULL, 9])[i], CASE WHEN i = 3 THEN E' ada@example.org\\t' END FROM generate_series(1, 5) i;
     INSERT INTO t SELECT i, now() - interval '1 year', (i + 1) / 2, 'x' FROM generate_series(1, 10) i;";
 
 fn relation(table: &str, columns: [&str; 2]) -> Value {
