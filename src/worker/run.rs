@@ -194,12 +194,16 @@ impl Run<'_> {
 
     /// Each rule's table, or why the rule cannot run.
     async fn look_up(&mut self, session: &Session) -> Result<Vec<Option<Table>>, Fault> {
-        let mut tables = Vec::with_capacity(self.plan.rules.len());
+        let mut tables: Vec<Option<Table>> = Vec::with_capacity(self.plan.rules.len());
         for (rule, progress) in self.plan.rules.iter().zip(&mut self.progress) {
             let field = format!("rules[{}].dataset", rule.name);
             let name = TableName::new(&rule.schema, &rule.table)
                 .map_err(|error| Problem::new(Reason::InvalidPlan, &field, error.to_string()))?;
-            let table = catalogue::table(&session.client, &name, &field).await;
+            // Many rules speak of one table: the catalogue is asked once.
+            let table = match tables.iter().flatten().find(|table| table.name == name) {
+                Some(known) => Ok(known.clone()),
+                None => catalogue::table(&session.client, &name, &field).await,
+            };
             let table = table.and_then(|table| drift::check(self.plan, &table, &field).map(|()| table));
             match table.map_err(Fault::from) {
                 Ok(table) => tables.push(Some(table)),
