@@ -165,7 +165,7 @@ pub async fn along_index(
         ") FROM {table} AS t WHERE {column} IS NULL OR {column} = '-infinity' OR {column} > "
     ));
     odd.bind_as(
-        judge.time(judge.rule, &anchor.column, "")?.literal(judge.clock.now),
+        judge.time(judge.rule, &anchor.column, "")?.least_after(judge.clock.now),
         cast,
     );
 

@@ -1,7 +1,7 @@
 //! A column that holds times, and how instants are compared with it.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use super::catalogue::{Column, Kind};
 use super::related::Referred;
@@ -9,6 +9,9 @@ use super::sql::Sql;
 use crate::contract::{Problem, Reason, StartsAt};
 use crate::domain::due::{self, DateAs, Interval, SINCE_EVER};
 use crate::domain::zone;
+
+/// No clock was ever put back by more.
+const LARGEST_REPETITION: SignedDuration = SignedDuration::from_hours(24);
 
 /// A `timestamptz`, `timestamp` or `date` column.
 #[derive(Debug, Clone)]
@@ -140,6 +143,17 @@ impl<'a> TimeColumn<'a> {
             Kind::LocalTime => self.zone.to_datetime(at).to_string(),
             _ => at.to_string(),
         }
+    }
+
+    /// No value that lies after the instant is smaller than this. A local time that the clock shows twice is read as the
+    /// second, so that one which has been on the clock may still lie ahead.
+    #[must_use]
+    pub fn least_after(&self, at: Timestamp) -> String {
+        let back = match self.column().kind {
+            Kind::LocalTime => LARGEST_REPETITION,
+            _ => SignedDuration::ZERO,
+        };
+        self.literal(at.checked_sub(back).unwrap_or(Timestamp::MIN))
     }
 
     /// The instant of a value, as the server prints it; `None` for what is infinite or out of range.

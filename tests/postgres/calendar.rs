@@ -413,3 +413,21 @@ async fn days_after_the_end_of_a_month_are_exact_over_a_change_of_the_clock() {
     let (start, end) = ("2026-09-10 00:00+02", "2026-10-30T23:00:00+01:00");
     ends_at(&mut database, BERLIN, "timestamptz", start, end, ground).await;
 }
+
+/// Half an hour before the clock of New York is put back. A local time that it shows twice is read as the second, so that
+/// one that was on the clock half an hour ago still lies ahead.
+#[tokio::test]
+async fn a_local_time_that_comes_twice_lies_ahead_until_the_second_has_passed() {
+    let rows = "CREATE TABLE t (id int, c timestamp); INSERT INTO t VALUES (1, '2026-11-01 01:00'), (2, '2026-11-01 01:45'), (3, '2026-11-01 00:30');";
+    let rule = json!({"columnTimeZones": {"c": "America/New_York"}, "grounds": [{"name": "age", "from": ["c"], "for": "P1D"}], "action": "delete"});
+    for index in ["", "CREATE INDEX ON t (c); ANALYZE t;"] {
+        let mut clocked = at("2026-11-01T05:30:00Z", &format!("{rows}{index}"))
+            .await
+            .rules(std::slice::from_ref(&rule));
+        for (now, ahead) in [("05:30", 2), ("06:00", 1), ("06:45", 0)] {
+            clocked.set_clock(&format!("2026-11-01T{now}:00Z"));
+            let report = clocked.run().await;
+            assert_eq!(report.rules[0].undetermined, ahead, "{now} {index}: {report:?}");
+        }
+    }
+}
