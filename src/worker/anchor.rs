@@ -36,7 +36,7 @@ impl Judge<'_> {
                 continue;
             }
             let intervals = self.due_intervals(self.rule, ground, Horizon::Due)?;
-            let time = time.starting(ground.starts_at, &self.clock.zone);
+            let time = time.starting(ground.starts_at, &self.zone(self.rule, ground)?);
             let Some(last) = time.last(&intervals, start_date_as(ground)) else {
                 continue;
             };
@@ -63,7 +63,7 @@ impl Judge<'_> {
             return Ok(None);
         }
         let time = self.time(self.rule, &anchor.column, &ground_field(self.rule, ground, "from"))?;
-        let time = time.starting(ground.starts_at, &self.clock.zone);
+        let time = time.starting(ground.starts_at, &self.zone(self.rule, ground)?);
         let ranges = |horizon| {
             let intervals = self.due_intervals(self.rule, ground, horizon)?;
             Ok(time.ranges(&intervals, start_date_as(ground)))

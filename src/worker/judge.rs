@@ -408,7 +408,7 @@ impl Judge<'_> {
     }
 
     /// Zone of the calendar periods of a rule, which may be of another policy.
-    fn zone(&self, rule: &PlannedRule, ground: &PlannedGround) -> Result<TimeZone, Problem> {
+    pub(super) fn zone(&self, rule: &PlannedRule, ground: &PlannedGround) -> Result<TimeZone, Problem> {
         let Some(name) = &rule.time_zone else {
             return Ok(self.clock.zone.clone());
         };
