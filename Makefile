@@ -64,6 +64,8 @@ chart-test: tools ## helm lint, and what the chart renders
 
 soak: tools s3-server cluster-up image load-image postgres-image s3-image ## the long forms: many more property cases, and the tests marked `ignore`
 	PROPTEST_CASES=20000 cargo test $(CARGO_FLAGS) --no-fail-fast --lib
+	PROPTEST_CASES=100000 cargo test $(CARGO_FLAGS) --test postgres -- reference::the_engine --nocapture
+	PROPTEST_CASES=5000 cargo test $(CARGO_FLAGS) --test postgres -- cascade_reference:: --nocapture
 	servers=$$(dev/encryption/servers.sh) && eval "$$servers" && $(CLUSTER_ENV) && cargo test $(CARGO_FLAGS) --no-fail-fast --tests -- --ignored
 
 .PHONY: crds check-generated

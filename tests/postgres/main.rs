@@ -38,6 +38,7 @@ mod races;
 mod reference;
 mod reference_cases;
 mod reference_model;
+mod reference_random;
 mod related;
 mod related_races;
 mod runs;

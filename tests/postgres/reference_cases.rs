@@ -1,12 +1,10 @@
-//! Random rules and tables for the comparison with the reference.
+//! Rules, holds and tables for the comparison with the reference: what a case is, and how a database and a plan say it.
 
 use std::fmt::Write as _;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Span, Timestamp, ToSpan};
-use proptest::prelude::*;
-use proptest::sample::select;
+use jiff::{SignedDuration, Span, Timestamp};
 use serde_json::{Value, json};
 
 /// Columns with times: `a` and `b` are timestamptz, `c` is timestamp, `d` is date, and `p.at` is that of the parent.
@@ -15,22 +13,63 @@ pub const TIMES: [&str; 5] = ["a", "b", "c", "d", "p.at"];
 /// Index of the parent's time.
 pub const PARENT: usize = 4;
 
+/// Cases at one instant: a plan about as many tables, whose rows point at the same parents and kids.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub cases: Vec<Case>,
+}
+
+/// Schema of what the cases of a world share.
+const SHARED: &str = "shared";
+
 #[derive(Clone, Debug)]
 pub struct Case {
     pub now: Timestamp,
     pub zone: String,
     /// Zone of `c` and `d`.
     pub column_zone: String,
+    /// Zone in which the times of parents and kids were thought of.
+    pub shared_zone: String,
     pub slack_seconds: i64,
-    pub index: Option<&'static str>,
-    /// Indexes lead to the rows of a group.
-    pub by_group: bool,
+    pub layout: Layout,
     pub rules: Vec<Rule>,
+    pub holds: Vec<Hold>,
     pub rows: Vec<Row>,
     /// Rows of another table, at which a row may point by their places in this list.
     pub parents: Vec<Parent>,
     /// Rows of a third table, which point at rows and at parents.
     pub kids: Vec<Kid>,
+}
+
+/// How the table is built.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    pub partitioned: bool,
+    /// Types of `e`, of `g`, and of the columns that point at parents.
+    pub types: [&'static str; 3],
+    /// A column that once was between the others is dropped.
+    pub dropped: bool,
+    pub index: Option<&'static str>,
+    /// Indexes lead to the rows of a group.
+    pub by_group: bool,
+}
+
+/// Rows that nothing may touch.
+#[derive(Clone, Debug)]
+pub enum Hold {
+    /// All conditions hold.
+    Where(Vec<Condition>),
+    /// The rows of somebody.
+    Of(Person),
+}
+
+/// Somebody's identities, as their Secret has them: by `e`, by `g`, and by `e` of the parent. None: that tells nobody's
+/// rows apart. An empty value: the person has none.
+#[derive(Clone, Debug)]
+pub struct Person {
+    pub e: Option<&'static str>,
+    pub g: Option<&'static str>,
+    pub through: Option<&'static str>,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +100,8 @@ pub struct Kids {
 #[derive(Clone, Debug)]
 pub struct Rule {
     pub action: Action,
+    /// It is of another policy, and only protects.
+    pub foreign: bool,
     pub rows: Vec<Condition>,
     pub grounds: Vec<Ground>,
     pub newest: Option<Newest>,
@@ -139,6 +180,48 @@ pub enum Time {
     Around(&'static str, i64),
 }
 
+impl World {
+    /// Makes all tables anew.
+    pub fn sql(&self, schema: impl Fn(usize) -> String, role: &str) -> String {
+        let first = &self.cases[0];
+        let p = first.layout.types[2];
+        let mut sql = format!(
+            "DROP SCHEMA IF EXISTS {SHARED} CASCADE; CREATE SCHEMA {SHARED}; SET search_path = {SHARED};
+             CREATE TABLE p (id {p} PRIMARY KEY, at timestamptz, e varchar(9));
+             CREATE TABLE k (t int, p {p}, at timestamptz, e varchar(9));
+             GRANT USAGE ON SCHEMA {SHARED} TO \"{role}\"; GRANT SELECT ON p, k TO \"{role}\";"
+        );
+        let parents = first.parents.iter().enumerate().map(|(id, parent)| {
+            let (at, e) = (first.text(PARENT, parent.at), parent.e.map(String::from));
+            vec![id.to_string(), literal(at), literal(e)]
+        });
+        insert(&mut sql, "p", parents);
+        let kids = first.kids.iter().map(|kid| {
+            let (at, e) = (first.text(PARENT, kid.at), kid.e.map(String::from));
+            vec![number(kid.row), number(kid.parent), literal(at), literal(e)]
+        });
+        insert(&mut sql, "k", kids);
+        let tables = self.cases.iter().enumerate();
+        sql.extend(tables.map(|(index, case)| case.sql(&schema(index), role)));
+        sql
+    }
+}
+
+fn literal(text: Option<String>) -> String {
+    text.map_or("NULL".to_owned(), |text| format!("'{text}'"))
+}
+
+fn number(number: Option<i32>) -> String {
+    number.map_or("NULL".to_owned(), |number| number.to_string())
+}
+
+fn insert(sql: &mut String, table: &str, rows: impl Iterator<Item = Vec<String>>) {
+    let rows: Vec<String> = rows.map(|values| format!("({})", values.join(", "))).collect();
+    if !rows.is_empty() {
+        let _ = write!(sql, "INSERT INTO {table} VALUES {};", rows.join(", "));
+    }
+}
+
 impl Case {
     pub fn time_zone(&self) -> TimeZone {
         TimeZone::get(&self.zone).unwrap()
@@ -166,7 +249,12 @@ impl Case {
             }
             Time::Around(period, jitter) => (period.parse::<Span>().unwrap(), SignedDuration::from_micros(jitter)),
         };
-        let zoned = self.now.to_zoned(self.time_zone());
+        let zone = if column == PARENT {
+            &self.shared_zone
+        } else {
+            &self.zone
+        };
+        let zoned = self.now.to_zoned(TimeZone::get(zone).unwrap());
         let instant = zoned.checked_sub(period).unwrap().timestamp() + jitter;
         // By the clock on the wall, so that times which a zone skips come up as well.
         let wall: DateTime = self.now.to_zoned(self.column_time_zone()).datetime() - period + jitter;
@@ -177,38 +265,35 @@ impl Case {
         })
     }
 
-    /// Makes the table anew.
-    pub fn sql(&self, role: &str) -> String {
-        let mut sql = format!(
-            "SET client_min_messages = error; DROP TABLE IF EXISTS t;
-             CREATE TABLE t (id int PRIMARY KEY, a timestamptz, b timestamptz, c timestamp, d date, e text, f bool, g int, m text, m2 text, s bool, p int);
-             DROP TABLE IF EXISTS p; CREATE TABLE p (id int PRIMARY KEY, at timestamptz, e text);
-             DROP TABLE IF EXISTS k; CREATE TABLE k (t int, p int, at timestamptz, e text);
-             GRANT SELECT ON p, k TO \"{role}\";
-             GRANT SELECT, UPDATE, DELETE ON t TO \"{role}\";"
+    /// Makes the table anew, in a schema of its own.
+    fn sql(&self, schema: &str, role: &str) -> String {
+        let Layout { types: [e, g, p], .. } = &self.layout;
+        let (dropped, partitioned) = (
+            if self.layout.dropped { "gone int, " } else { "" },
+            if self.layout.partitioned {
+                "PARTITION BY HASH (id)"
+            } else {
+                ""
+            },
         );
-        let literal = |text: Option<String>| text.map_or("NULL".to_owned(), |text| format!("'{text}'"));
-        let number = |number: Option<i32>| number.map_or("NULL".to_owned(), |number| number.to_string());
-        for (id, parent) in self.parents.iter().enumerate() {
-            let (at, e) = (
-                literal(self.text(PARENT, parent.at)),
-                literal(parent.e.map(String::from)),
-            );
-            let _ = write!(sql, "INSERT INTO p VALUES ({id}, {at}, {e});");
+        let mut sql = format!(
+            "DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}; SET search_path = {schema};
+             CREATE TABLE t (id int PRIMARY KEY, a timestamptz, b timestamptz, c timestamp, {dropped}d date, e {e}, f bool, g {g}, m varchar(9), m2 varchar(9), s bool, p {p}) {partitioned};
+             GRANT USAGE ON SCHEMA {schema} TO \"{role}\"; GRANT SELECT, UPDATE, DELETE ON t TO \"{role}\";"
+        );
+        if self.layout.dropped {
+            sql.push_str("ALTER TABLE t DROP gone;");
         }
-        for kid in &self.kids {
-            let (at, e) = (literal(self.text(PARENT, kid.at)), literal(kid.e.map(String::from)));
-            let _ = write!(
-                sql,
-                "INSERT INTO k VALUES ({}, {}, {at}, {e});",
-                number(kid.row),
-                number(kid.parent)
-            );
+        if self.layout.partitioned {
+            for part in 0..2 {
+                let _ = write!(
+                    sql,
+                    "CREATE TABLE t{part} PARTITION OF t FOR VALUES WITH (MODULUS 2, REMAINDER {part});"
+                );
+            }
         }
-        for (id, row) in self.rows.iter().enumerate() {
-            let times: Vec<String> = (0..4)
-                .map(|column| literal(self.text(column, row.times[column])))
-                .collect();
+        let rows = self.rows.iter().enumerate().map(|(id, row)| {
+            let times = (0..4).map(|column| literal(self.text(column, row.times[column])));
             let rest = [
                 literal(row.e.map(String::from)),
                 literal(row.f.map(|f| f.to_string())),
@@ -218,22 +303,63 @@ impl Case {
                 literal(row.s.map(|s| s.to_string())),
                 number(row.p),
             ];
-            let before = if id == 0 { "INSERT INTO t VALUES" } else { "," };
-            let _ = write!(sql, "{before} ({id}, {}, {})", times.join(", "), rest.join(", "));
-        }
-        sql.push(';');
-        if self.by_group {
+            std::iter::once(id.to_string()).chain(times).chain(rest).collect()
+        });
+        insert(&mut sql, "t (id, a, b, c, d, e, f, g, m, m2, s, p)", rows);
+        if self.layout.by_group {
             sql.push_str("CREATE INDEX ON t (e, a); CREATE INDEX ON t (g);");
         }
-        if let Some(column) = self.index {
+        if let Some(column) = self.layout.index {
             let _ = write!(sql, "CREATE INDEX ON t ({column}); ANALYZE t;");
         }
         sql
     }
+
+    /// The holds as a plan carries them, those of people with what the Secret of that name holds.
+    pub fn holds(&self, schema: &str) -> Vec<(Value, Vec<(&'static str, &'static str)>)> {
+        let zones = json!({"c": self.column_zone, "d": self.column_zone});
+        let plan = |(index, hold): (usize, &Hold)| {
+            let secret = format!("{schema}-{index}");
+            let mut json = json!({"name": secret, "schema": schema, "table": "t", "columnTimeZones": zones});
+            match hold {
+                Hold::Where(when) => {
+                    json["when"] = json!(conditions(when));
+                    (json, Vec::new())
+                }
+                Hold::Of(person) => {
+                    json["person"] = json!({"secret": secret, "paths": person.paths()});
+                    (json, person.identities())
+                }
+            }
+        };
+        self.holds.iter().enumerate().map(plan).collect()
+    }
+}
+
+impl Person {
+    fn identities(&self) -> Vec<(&'static str, &'static str)> {
+        let all = [("mail", self.e), ("number", self.g), ("parents-mail", self.through)];
+        all.into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
+    }
+
+    fn paths(&self) -> Vec<Value> {
+        let relation = json!({"schema": SHARED, "table": "p", "columns": [["p", "id"]]});
+        let by = |(name, _): (&'static str, &'static str)| match name {
+            "mail" => json!({"identity": name, "by": {"column": "e"}}),
+            "number" => json!({"identity": name, "by": {"column": "g"}}),
+            _ => {
+                let next = json!([{"identity": name, "by": {"column": "e"}}]);
+                json!({"identity": name, "by": {"through": [relation, next]}})
+            }
+        };
+        self.identities().into_iter().map(by).collect()
+    }
 }
 
 impl Rule {
-    pub fn json(&self, index: usize, zone: &str) -> Value {
+    pub fn json(&self, schema: &str, index: usize, case: &Case) -> Value {
         let action = match self.action {
             Action::Delete => json!("delete"),
             Action::Protect => json!("protect"),
@@ -246,12 +372,19 @@ impl Rule {
             .enumerate()
             .map(|(index, ground)| ground.json(index))
             .collect();
-        let mut rule = json!({"name": format!("rule-{index}"), "rows": conditions(&self.rows), "grounds": grounds, "action": action, "columnTimeZones": {"c": zone, "d": zone}});
+        let name = format!("{}{schema}-{index}", if self.foreign { "other/" } else { "" });
+        let zone = &case.column_zone;
+        let mut rule = json!({"name": name, "schema": schema, "rows": conditions(&self.rows), "grounds": grounds, "action": action,
+            "columnTimeZones": {"c": zone, "d": zone}});
+        // The first case's zone is that of the plan.
+        if schema != "c0" {
+            rule["timeZone"] = json!(case.zone);
+        }
         if let Some(Newest { count, per, order_by }) = &self.newest {
             rule["keepNewest"] = json!({"count": count, "per": per, "orderBy": TIMES[*order_by]});
         }
         if self.reads_parent() {
-            rule["relations"] = json!({"p": {"schema": "public", "table": "p", "columns": [["p", "id"]]}});
+            rule["relations"] = json!({"p": {"schema": SHARED, "table": "p", "columns": [["p", "id"]]}});
         }
         rule
     }
@@ -287,7 +420,7 @@ impl Ground {
                 when.push(json!({"column": "at", "operator": "NotBefore", "otherColumn": "row.b"}));
             }
             let columns = if kids.same { ["p", "p"] } else { ["id", "t"] };
-            let relation = json!({"schema": "public", "table": "k", "columns": [columns]});
+            let relation = json!({"schema": SHARED, "table": "k", "columns": [columns]});
             ground[if kids.there { "exists" } else { "notExists" }] = json!({"relation": relation, "when": when});
         }
         ground
@@ -317,237 +450,4 @@ fn conditions(conditions: &[Condition]) -> Vec<Value> {
         },
     };
     conditions.iter().map(json).collect()
-}
-
-const PERIODS: [&str; 10] = [
-    "P1D", "P7D", "P30D", "P6M", "P1M", "P1Y", "P2W", "P1M2D", "P1Y6M", "PT1H",
-];
-
-/// Month ends, leap days, both changes of the clock in each zone, turns of the year.
-const TIMES_OF_DAY: [&str; 14] = [
-    "2027-02-28T11:00:00Z",
-    "2026-06-15T12:00:00Z",
-    "2028-02-29T22:30:00Z",
-    "2026-10-25T00:30:00Z",
-    "2026-10-25T01:30:00Z",
-    "2027-03-28T01:00:00Z",
-    "2026-12-31T23:00:00Z",
-    "2027-03-31T04:00:00Z",
-    "2026-11-01T05:30:00Z",
-    "2027-03-14T07:15:00Z",
-    "2026-11-30T23:59:59Z",
-    "2029-03-01T00:00:00Z",
-    "2027-03-30T22:30:00Z",
-    "2027-03-15T04:30:00Z",
-];
-
-const ZONES: [&str; 6] = [
-    "Europe/Berlin",
-    "America/New_York",
-    "UTC",
-    "Australia/Lord_Howe",
-    "America/Havana",
-    "Asia/Kolkata",
-];
-
-fn time() -> impl Strategy<Value = Time> {
-    const MINUTE: i64 = 60_000_000;
-    let jitter = prop_oneof![
-        3 => Just(0),
-        3 => select(vec![-1, 1, -1_000_000, 1_000_000]),
-        3 => select(vec![15 * MINUTE, -15 * MINUTE, -60 * MINUTE, 30 * MINUTE, 60 * MINUTE, 24 * 60 * MINUTE, -24 * 60 * MINUTE]),
-        4 => -4 * 1440 * MINUTE..4 * 1440 * MINUTE,
-        2 => -500 * 1440 * MINUTE..40 * 1440 * MINUTE,
-    ];
-    let period = prop_oneof![8 => select(PERIODS.to_vec()), 1 => Just("P0D"), 1 => select(vec!["P2Y", "P3M"])];
-    prop_oneof![
-        16 => (period, jitter).prop_map(|(period, jitter)| Time::Around(period, jitter)),
-        3 => Just(Time::Null),
-        1 => select(vec![Time::Infinity, Time::MinusInfinity, Time::Ancient]),
-    ]
-}
-
-fn row() -> impl Strategy<Value = Row> {
-    (
-        [time(), time(), time(), time()],
-        select(vec![None, Some("a"), Some("b"), Some("")]),
-        select(vec![None, Some(true), Some(false)]),
-        select(vec![None, Some(1), Some(2)]),
-        any::<bool>(),
-        any::<bool>(),
-        select(vec![None, Some(true), Some(false)]),
-        pointer(5),
-    )
-        .prop_map(|(times, e, f, g, m, m2, s, p)| Row {
-            times,
-            e,
-            f,
-            g,
-            m,
-            m2,
-            s,
-            p,
-        })
-}
-
-/// At one of the first few, at one that is not there, or at none.
-fn pointer(last: i32) -> impl Strategy<Value = Option<i32>> {
-    prop_oneof![1 => Just(None), 5 => (0..=last).prop_map(Some)]
-}
-
-fn letter() -> impl Strategy<Value = Option<&'static str>> {
-    select(vec![None, Some("a"), Some("b")])
-}
-
-fn parent() -> impl Strategy<Value = Parent> {
-    (time(), letter()).prop_map(|(at, e)| Parent { at, e })
-}
-
-fn kid() -> impl Strategy<Value = Kid> {
-    (pointer(40), pointer(5), time(), letter()).prop_map(|(row, parent, at, e)| Kid { row, parent, at, e })
-}
-
-fn kids() -> impl Strategy<Value = Option<Kids>> {
-    let asked =
-        (any::<bool>(), any::<bool>(), letter(), any::<bool>()).prop_map(|(there, same, e, not_before_b)| Kids {
-            there,
-            same,
-            e,
-            not_before_b,
-        });
-    prop_oneof![4 => Just(None), 1 => asked.prop_map(Some)]
-}
-
-fn condition() -> impl Strategy<Value = Condition> {
-    let values = prop_oneof![
-        select(vec![vec!["a"], vec!["a", ""], vec!["b", "c"]]).prop_map(|values| ("e", values)),
-        select(vec![vec!["true"], vec!["false"]]).prop_map(|values| ("f", values)),
-        select(vec![vec!["1"], vec!["2", "3"]]).prop_map(|values| ("g", values)),
-    ];
-    let operator = select(vec!["Before", "NotBefore", "After", "NotAfter"]);
-    let value =
-        select(TIMES_OF_DAY.to_vec()).prop_map(|text| Other::At(text.parse::<Timestamp>().unwrap() - 720.hours()));
-    prop_oneof![
-        4 => (values, any::<bool>()).prop_map(|((column, values), inside)| Condition::Values(column, inside, values)),
-        3 => (select(vec!["a", "b", "c", "d", "e", "f", "g"]), any::<bool>()).prop_map(|(column, there)| Condition::Exists(column, there)),
-        2 => (0_usize..3, operator.clone(), prop_oneof![Just(Other::Now), value]).prop_map(|(column, operator, other)| Condition::Compare(column, operator, other)),
-        1 => (0_usize..2, operator.clone()).prop_map(|(column, operator)| Condition::Compare(column, operator, Other::Column(1 - column))),
-        1 => (any::<bool>(), select(vec![vec!["a"], vec!["b", "c"]])).prop_map(|(inside, values)| Condition::ParentValues(inside, values)),
-        1 => any::<bool>().prop_map(Condition::ParentExists),
-        1 => (operator, select(vec![Other::Now, Other::Column(0)])).prop_map(|(operator, other)| Condition::Compare(PARENT, operator, other)),
-    ]
-}
-
-fn some_conditions() -> impl Strategy<Value = Vec<Condition>> {
-    prop_oneof![3 => Just(vec![]), 2 => proptest::collection::vec(condition(), 1), 1 => proptest::collection::vec(condition(), 2)]
-}
-
-fn ground() -> impl Strategy<Value = Ground> {
-    let columns = || proptest::sample::subsequence(vec![0_usize, 1, 2, 3, PARENT], 1..=3).prop_shuffle();
-    let from = prop_oneof![4 => (0_usize..=PARENT).prop_map(|column| vec![column]), 1 => columns()];
-    let until = prop_oneof![4 => Just(vec![]), 1 => (0_usize..=PARENT).prop_map(|column| vec![column]), 1 => columns()];
-    let starts_at =
-        prop_oneof![3 => Just("Event"), 2 => Just("EndOfDay"), 1 => Just("EndOfMonth"), 1 => Just("EndOfYear")];
-    let bound = prop_oneof![2 => Just("Exact"), 1 => Just("Minimum"), 1 => Just("Maximum")];
-    let period = prop_oneof![6 => select(PERIODS.to_vec()).prop_map(Some), 1 => Just(None)];
-    let on_missing = select(vec![None, Some("Keep"), Some("Ended"), Some("Ended")]);
-    let related = (kids(), on_missing);
-    (
-        some_conditions(),
-        from,
-        any::<bool>(),
-        period,
-        starts_at,
-        until,
-        bound,
-        related,
-    )
-        .prop_map(
-            |(when, from, begins_later, period, starts_at, until, bound, (kids, on_missing))| Ground {
-                when,
-                kids,
-                on_missing,
-                starts_at: if period.is_none_or(|period| period.contains('T')) {
-                    "Event"
-                } else {
-                    starts_at
-                },
-                begins_later: period.is_some() && begins_later,
-                from: if period.is_some() { from } else { vec![] },
-                period,
-                until,
-                bound,
-            },
-        )
-}
-
-fn newest() -> impl Strategy<Value = Newest> {
-    let per = proptest::sample::subsequence(vec!["e", "f", "g"], 0..=2);
-    (1_usize..12, per, 0_usize..4).prop_map(|(count, per, order_by)| Newest { count, per, order_by })
-}
-
-fn rules() -> impl Strategy<Value = Vec<Rule>> {
-    let actions = vec![
-        Action::Delete,
-        Action::Delete,
-        Action::Mask("m"),
-        Action::Set,
-        Action::Protect,
-        Action::Mask("m2"),
-    ];
-    let actions = proptest::sample::subsequence(actions, 1..=4).prop_shuffle();
-    actions.prop_flat_map(|actions| {
-        let rule = |action| {
-            let always = usize::from(!matches!(action, Action::Mask(_) | Action::Set));
-            let grounds = move |at_least| proptest::collection::vec(ground(), at_least..=3);
-            let plain = grounds(always).prop_map(|grounds| (grounds, None));
-            let newest = (grounds(0), newest()).prop_map(|(grounds, newest)| (grounds, Some(newest)));
-            let kept = if action == Action::Protect {
-                plain.boxed()
-            } else {
-                prop_oneof![3 => plain, 1 => newest].boxed()
-            };
-            (some_conditions(), kept).prop_map(move |(rows, (grounds, newest))| Rule {
-                action,
-                rows,
-                grounds,
-                newest,
-            })
-        };
-        actions.into_iter().map(rule).collect::<Vec<_>>()
-    })
-}
-
-pub fn cases() -> impl Strategy<Value = Case> {
-    // Cases cost by their number, hardly by their rows.
-    let rows =
-        prop_oneof![2 => proptest::collection::vec(row(), 1..80), 1 => proptest::collection::vec(row(), 200..600)];
-    let index = select(vec![None, Some("a"), Some("b"), Some("c"), Some("d")]);
-    (
-        select(TIMES_OF_DAY.to_vec()),
-        select(ZONES.to_vec()),
-        prop_oneof![Just(None), select(ZONES.to_vec()).prop_map(Some)],
-        select(vec![0, 900]),
-        (index, any::<bool>()),
-        rules(),
-        rows,
-        (
-            proptest::collection::vec(parent(), 0..6),
-            proptest::collection::vec(kid(), 0..40),
-        ),
-    )
-        .prop_map(
-            |(now, zone, column_zone, slack_seconds, (index, by_group), rules, rows, (parents, kids))| Case {
-                now: now.parse().unwrap(),
-                zone: zone.to_owned(),
-                column_zone: column_zone.unwrap_or(zone).to_owned(),
-                slack_seconds,
-                index,
-                by_group,
-                rules,
-                rows,
-                parents,
-                kids,
-            },
-        )
 }

@@ -6,17 +6,21 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanFieldwise, Timestamp, ToSpan};
 
-use crate::reference_cases::{Action, Case, Condition, Ground, Kids, Newest, Other, PARENT, Parent, Row, Rule, Time};
+use crate::reference_cases::{
+    Action, Case, Condition, Ground, Hold, Kids, Newest, Other, PARENT, Parent, Person, Row, Rule, Time,
+};
 
 /// By id: what no rule writes, and `m`, `m2` and `s`.
 pub type State = BTreeMap<i32, (String, Option<String>, Option<String>, Option<bool>)>;
 
 /// The end of a run, and what it and a second one report by rule: affected, without start event, undetermined, no
-/// ground applies, missing a related row, still due.
+/// ground applies, missing a related row, still due, held.
 pub struct Expected {
     pub state: State,
-    pub counts: Vec<[i64; 6]>,
-    pub again: Vec<[i64; 6]>,
+    pub counts: Vec<[i64; 7]>,
+    pub again: Vec<[i64; 7]>,
+    /// Rows that are kept by one thing alone, by what that is.
+    pub kept: BTreeMap<String, usize>,
 }
 
 /// How a ground stands to a row.
@@ -343,7 +347,7 @@ fn beyond(case: &Case, rule: &Rule, there: &State) -> Option<BTreeSet<i32>> {
             .rules
             .iter()
             .filter(deletes)
-            .any(|other| due(case, row, id, other, None));
+            .any(|other| goes(case, row, id, other, None));
         if let (Some(group), Some(true), false) = (group(row, newest), covers(case, row, rule), goes) {
             groups.entry(group).or_default().push(age(case, row, id, newest));
         }
@@ -357,6 +361,7 @@ fn beyond(case: &Case, rule: &Rule, there: &State) -> Option<BTreeSet<i32>> {
     Some(beyond)
 }
 
+/// Due, whether or not a hold binds it.
 fn due(case: &Case, row: &Row, id: i32, rule: &Rule, beyond: Option<&BTreeSet<i32>>) -> bool {
     let standings = standings(case, row, id, rule);
     let over = standings.contains(&Standing::Ended) && !standings.iter().any(|standing| standing.holds());
@@ -366,9 +371,86 @@ fn due(case: &Case, row: &Row, id: i32, rule: &Rule, beyond: Option<&BTreeSet<i3
         && beyond.is_none_or(|beyond| beyond.contains(&id))
 }
 
+fn goes(case: &Case, row: &Row, id: i32, rule: &Rule, beyond: Option<&BTreeSet<i32>>) -> bool {
+    due(case, row, id, rule, beyond) && !case.holds.iter().any(|hold| binds(case, row, hold).is_some())
+}
+
+/// What of the hold binds the row.
+fn binds(case: &Case, row: &Row, hold: &Hold) -> Option<&'static str> {
+    match hold {
+        Hold::Where(conditions) => {
+            let all = conditions
+                .iter()
+                .all(|condition| holds(case, row, condition) == Some(true));
+            all.then_some("hold on rows")
+        }
+        Hold::Of(person) => is_of(case, row, person),
+    }
+}
+
+/// In doubt the row is the person's: whoever wrote the value did not mean the blanks around it, nor capitals; and a row that
+/// points at nobody who is there may have been anybody's.
+fn is_of(case: &Case, row: &Row, person: &Person) -> Option<&'static str> {
+    let same = |identity: &str, value: Option<&str>| {
+        let plain = |text: &str| text.trim().to_lowercase();
+        !plain(identity).is_empty() && value.is_some_and(|value| plain(value) == plain(identity))
+    };
+    let number = row.g.map(|g| g.to_string());
+    if person.e.is_some_and(|mail| same(mail, row.e)) {
+        return Some("hold on a person's column");
+    }
+    if person.g.is_some_and(|identity| same(identity, number.as_deref())) {
+        return Some("hold on a person's number");
+    }
+    match (person.through, row.p, parent(case, row)) {
+        (Some(_), Some(_), None) => Some("hold on what may be a person's"),
+        (Some(mail), _, Some(parent)) if same(mail, parent.e) => Some("hold on what points at a person"),
+        _ => None,
+    }
+}
+
+/// What keeps the row from a rule that is about it; nothing where it goes.
+fn reasons(case: &Case, row: &Row, id: i32, rule: &Rule, beyond: Option<&BTreeSet<i32>>) -> Vec<String> {
+    let standings = standings(case, row, id, rule);
+    let grounds = rule.grounds.iter().zip(&standings);
+    let holding = grounds.filter(|(_, standing)| standing.holds()).map(|(ground, _)| {
+        let start = ground.period.map_or("no period", |_| ground.starts_at);
+        let until = if ground.until.is_empty() { "" } else { ", until" };
+        let kids = ground
+            .kids
+            .as_ref()
+            .map_or("", |kids| if kids.there { ", exists" } else { ", not exists" });
+        format!("{} ground, {start}{until}{kids}", ground.bound)
+    });
+    let mut reasons: Vec<String> = holding.collect();
+    if reasons.is_empty() && !rule.grounds.is_empty() && !standings.contains(&Standing::Ended) {
+        reasons.push("no ground that certainly applied".to_owned());
+    }
+    if protected(case, row, id, rule.action) {
+        reasons.push("another rule".to_owned());
+    }
+    if beyond.is_some_and(|beyond| !beyond.contains(&id)) {
+        reasons.push("newest".to_owned());
+    }
+    let holds = case.holds.iter().filter_map(|hold| binds(case, row, hold));
+    reasons.extend(holds.map(str::to_owned));
+    reasons
+}
+
+/// A mask or set that has been written is not written again.
+fn is_done(rule: &Rule, values: &(String, Option<String>, Option<String>, Option<bool>)) -> bool {
+    match rule.action {
+        Action::Delete | Action::Protect => false,
+        Action::Mask("m") => values.1.is_none(),
+        Action::Mask(_) => values.2.is_none(),
+        Action::Set => values.3 == Some(true),
+    }
+}
+
 /// Rows that the rule keeps for want of certainty, among those that are there.
-fn kept(case: &Case, rule: &Rule, there: &State) -> [i64; 4] {
-    let mut counts = [0; 4];
+fn kept(case: &Case, rule: &Rule, there: &State) -> [i64; 5] {
+    let mut counts = [0; 5];
+    let beyond = beyond(case, rule, there);
     for (row, id) in case.rows.iter().zip(0..).filter(|(_, id)| there.contains_key(id)) {
         let standings = standings(case, row, id, rule);
         match covers(case, row, rule) {
@@ -389,6 +471,9 @@ fn kept(case: &Case, rule: &Rule, there: &State) -> [i64; 4] {
                 });
                 let untold = standings.contains(&Standing::EndedUntold) && !applied;
                 counts[3] += i64::from(untold || standings.contains(&Standing::Misses));
+                let held = case.holds.iter().any(|hold| binds(case, row, hold).is_some());
+                let waits = rule.action != Action::Protect && !is_done(rule, &there[&id]);
+                counts[4] += i64::from(held && waits && due(case, row, id, rule, beyond.as_ref()));
             }
         }
     }
@@ -407,7 +492,7 @@ pub fn expected(case: &Case, before: &State) -> Expected {
             }
             let beyond = beyond(case, rule, &state);
             for (row, id) in case.rows.iter().zip(0..) {
-                if !state.contains_key(&id) || !due(case, row, id, rule, beyond.as_ref()) {
+                if !state.contains_key(&id) || !goes(case, row, id, rule, beyond.as_ref()) {
                     continue;
                 }
                 let changed = match (rule.action, state.get_mut(&id)) {
@@ -423,16 +508,34 @@ pub fn expected(case: &Case, before: &State) -> Expected {
     }
     let report = |there: &State, affected: &[i64]| {
         let rules = case.rules.iter().zip(affected);
-        rules
-            .map(|(rule, affected)| {
-                let [start, undetermined, ground, missing] = kept(case, rule, there);
-                [*affected, start, undetermined, ground, missing, 0]
-            })
-            .collect::<Vec<_>>()
+        let reported = rules.filter(|(rule, _)| !rule.foreign).map(|(rule, affected)| {
+            let [start, undetermined, ground, missing, held] = kept(case, rule, there);
+            [*affected, start, undetermined, ground, missing, 0, held]
+        });
+        reported.collect::<Vec<_>>()
     };
     Expected {
         counts: report(before, &affected),
         again: report(&state, &vec![0; case.rules.len()]),
+        kept: kept_alone(case, before),
         state,
     }
+}
+
+/// Rows that one thing alone keeps from a rule that is about them.
+fn kept_alone(case: &Case, before: &State) -> BTreeMap<String, usize> {
+    let mut tally = BTreeMap::new();
+    for rule in case.rules.iter().filter(|rule| rule.action != Action::Protect) {
+        let beyond = beyond(case, rule, before);
+        for (row, id) in case.rows.iter().zip(0..) {
+            if covers(case, row, rule) != Some(true) || is_done(rule, &before[&id]) {
+                continue;
+            }
+            let mut reasons = reasons(case, row, id, rule, beyond.as_ref());
+            if let (Some(reason), true) = (reasons.pop(), reasons.is_empty()) {
+                *tally.entry(reason).or_default() += 1;
+            }
+        }
+    }
+    tally
 }
