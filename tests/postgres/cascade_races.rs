@@ -130,6 +130,41 @@ async fn what_is_added_to_a_tree_during_a_sweep_keeps_it_or_is_refused() {
     assert!(stayed > 20 && affected > 1000, "{stayed} stayed, {affected} went");
 }
 
+/// Another session has changed what a tree hangs together by, and commits at the moment at which the sweep waits for it.
+#[tokio::test]
+async fn what_commits_while_the_sweep_waits_for_it_keeps_its_tree_or_its_parent() {
+    let child = "WITH locked AS (SELECT id FROM p WHERE id = $1 FOR KEY SHARE) INSERT INTO t SELECT nextval('s'), id, now() FROM locked";
+    let dependent = "UPDATE f SET kept = true WHERE id = 4 * $1";
+    for (change, rows_gone) in [(child, 2), (dependent, 1)] {
+        let trial = trial(&schema(40)).await.rules(&rules());
+        let admin = trial.database.admin().await;
+        admin.batch_execute("UPDATE t SET at = now()").await.unwrap();
+        for pair in 1..=20_i32 {
+            let due = "UPDATE t SET at = now() - interval '30 days' WHERE p = $1";
+            admin.execute(due, &[&pair]).await.unwrap();
+            let session = trial.database.admin().await;
+            session.batch_execute("BEGIN").await.unwrap();
+            session.execute(change, &[&pair]).await.unwrap();
+            let (report, ()) = tokio::join!(trial.run(), async {
+                let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name = 'trial-run'";
+                until(&admin, waits, |waiting| waiting > 0).await;
+                session.batch_execute("COMMIT").await.unwrap();
+            });
+            assert_eq!(report.rules[0].affected, rows_gone, "{change}: {report:?}");
+            for orphans in [
+                "SELECT count(*) FROM f WHERE t NOT IN (SELECT id FROM t)",
+                "SELECT count(*) FROM t WHERE p NOT IN (SELECT id FROM p)",
+            ] {
+                assert_eq!(number(&admin, orphans).await, 0, "{change}: {orphans}");
+            }
+            admin
+                .execute("UPDATE t SET at = now() WHERE p = $1", &[&pair])
+                .await
+                .unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_worker_that_is_killed_leaves_whole_trees_and_counts_nothing_twice() {
     const TREES: i32 = 12_000;

@@ -28,6 +28,7 @@ mod effects;
 mod evidence;
 mod grounds;
 mod harness;
+mod hold_races;
 mod holds;
 mod hostile;
 mod kills;

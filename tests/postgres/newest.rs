@@ -4,6 +4,7 @@ use privacy_operator::contract::{Reason, WorkReport};
 use serde_json::{Value, json};
 
 use crate::harness::{Trial, trial};
+use crate::runs::{number, until};
 
 /// Rows of two users and of nobody, one a day, the last the newest.
 const ROWS: &str = "CREATE TABLE t (id int PRIMARY KEY, who text, at timestamptz, kind text);
@@ -190,4 +191,31 @@ async fn what_cannot_be_put_in_order_is_refused_with_the_field() {
     let mut rule = newest(1, &["who"]);
     rule["keepNewest"]["key"] = json!(["id"]);
     assert_eq!(left(&trial(declared).await.rules(&[rule])).await, [2]);
+}
+
+/// A session takes the newest rows of each group away while the sweep works through those that it has found beyond them.
+#[tokio::test]
+async fn rows_that_become_the_newest_after_they_were_found_stay() {
+    let rows = "CREATE TABLE t (id int PRIMARY KEY, who int NOT NULL, at timestamptz NOT NULL, note text);
+        INSERT INTO t SELECT i, i % 300, now() - interval '30 days' + i * interval '1 second', 'note ' || i FROM generate_series(1, 60000) i;
+        CREATE INDEX ON t (who, at); CREATE INDEX ON t (md5(note)); CREATE INDEX ON t USING gin (to_tsvector('simple', note)); ANALYZE t;";
+    let trial = trial(rows).await.rules(&[newest(10, &["who"])]);
+    let session = trial.database.admin().await;
+    let (report, ()) = tokio::join!(trial.run(), async {
+        until(&session, "SELECT 60000 - count(*) FROM t", |gone| gone > 0).await;
+        let withdraw = "BEGIN; LOCK TABLE t IN EXCLUSIVE MODE;
+            DELETE FROM t WHERE id > 60000 - 3 * 300;
+            CREATE TABLE left_over AS SELECT who, count(*) AS rows FROM t GROUP BY who; COMMIT";
+        session.batch_execute(withdraw).await.unwrap();
+    });
+    assert!(report.rules[0].problem.is_none(), "{report:?}");
+    let met = number(&session, "SELECT count(*) FROM left_over WHERE rows > 10").await;
+    assert!(met > 0, "the sweep was too fast to be met");
+    let wrong =
+        "SELECT count(*) FROM left_over l WHERE least(rows, 10) <> (SELECT count(*) FROM t WHERE t.who = l.who)";
+    assert_eq!(
+        number(&session, wrong).await,
+        0,
+        "groups of which too many or too few are left, of {met}"
+    );
 }

@@ -42,9 +42,10 @@ async fn a_row_that_is_put_on_hold_during_a_sweep_stays() {
         });
         let admin = trial.database.admin().await;
         until(&admin, "SELECT count(*) FROM holds WHERE hold", |held| held > 2000).await;
-        let mut affected = 0;
+        let (mut affected, mut judged) = (0, 0);
         // Decisions go on until there were enough of them, and every run meets others.
         while togglers.changes() < 50_000 || affected == 0 {
+            judged += number(&admin, "SELECT count(*) FROM t").await;
             let report = trial.run().await;
             assert!(
                 report.rules[0]
@@ -55,7 +56,9 @@ async fn a_row_that_is_put_on_hold_during_a_sweep_stays() {
             );
             affected += report.rules[0].affected;
         }
-        togglers.finish();
+        let changes = togglers.finish();
+        println!("{judged} decisions beside {changes} changes: {affected} rows went");
+        assert!(judged >= ROWS);
         let lost = "SELECT count(*) FROM holds LEFT JOIN t USING (id) WHERE holds.hold AND t.id IS NULL";
         assert_eq!(number(&admin, lost).await, 0, "rows on hold are gone; index {index:?}");
         let held = number(
