@@ -45,6 +45,7 @@ mod related_races;
 mod runs;
 mod several;
 mod source_survey;
+mod steps;
 #[path = "../support/mod.rs"]
 mod support;
 mod trouble;
