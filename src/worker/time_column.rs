@@ -10,8 +10,8 @@ use crate::contract::{Problem, Reason, StartsAt};
 use crate::domain::due::{self, DateAs, Interval, SINCE_EVER};
 use crate::domain::zone;
 
-/// No clock was ever put back by more.
-const LARGEST_REPETITION: SignedDuration = SignedDuration::from_hours(24);
+/// No clock was ever put forward or back by more.
+const LARGEST_CHANGE: SignedDuration = SignedDuration::from_hours(24);
 
 /// A `timestamptz`, `timestamp` or `date` column.
 #[derive(Debug, Clone)]
@@ -146,11 +146,11 @@ impl<'a> TimeColumn<'a> {
     }
 
     /// No value that lies after the instant is smaller than this. A local time that the clock shows twice is read as the
-    /// second, so that one which has been on the clock may still lie ahead.
+    /// second, and one that it skips as if it went on, so that one which is less than the clock's may still lie ahead.
     #[must_use]
     pub fn least_after(&self, at: Timestamp) -> String {
         let back = match self.column().kind {
-            Kind::LocalTime => LARGEST_REPETITION,
+            Kind::LocalTime => LARGEST_CHANGE,
             _ => SignedDuration::ZERO,
         };
         self.literal(at.checked_sub(back).unwrap_or(Timestamp::MIN))

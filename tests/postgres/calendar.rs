@@ -430,4 +430,19 @@ async fn a_local_time_that_comes_twice_lies_ahead_until_the_second_has_passed() 
             assert_eq!(report.rules[0].undetermined, ahead, "{now} {index}: {report:?}");
         }
     }
+    // And one that it skips is read as if it went on, until that has passed.
+    let rows =
+        "CREATE TABLE t (id int, c timestamp); INSERT INTO t VALUES (1, '2027-03-28 02:20'), (2, '2027-03-28 01:59');";
+    let mut rule = rule;
+    rule["columnTimeZones"]["c"] = json!("Europe/Berlin");
+    for index in ["", "CREATE INDEX ON t (c); ANALYZE t;"] {
+        let mut clocked = at("2027-03-28T01:10:00Z", &format!("{rows}{index}"))
+            .await
+            .rules(std::slice::from_ref(&rule));
+        for (now, ahead) in [("01:10", 1), ("01:20", 0)] {
+            clocked.set_clock(&format!("2027-03-28T{now}:00Z"));
+            let report = clocked.run().await;
+            assert_eq!(report.rules[0].undetermined, ahead, "{now} {index}: {report:?}");
+        }
+    }
 }
