@@ -188,8 +188,9 @@ async fn clocks_that_disagree_by_more_than_a_minute_stop_the_run() {
             .unwrap()
     }
     let trial = ready().await;
+    let day: [fn() -> Timestamp; 2] = [|| off(86_400), || off(-86_400)];
     let clocks: [fn() -> Timestamp; 4] = [|| off(3600), || off(-3600), || off(90), || off(-90)];
-    for now in clocks {
+    for now in clocks.into_iter().chain(day) {
         let report = worker::execute(&trial.settings(), now).await;
         let problem = assert_failed(&report, Reason::ClockSkew, "postgres.host");
         assert!(problem.detail.contains("seconds"), "{problem:?}");

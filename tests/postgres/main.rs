@@ -26,6 +26,7 @@ mod disturbers;
 mod drift;
 mod effects;
 mod evidence;
+mod failures;
 mod grounds;
 mod harness;
 mod hold_races;

@@ -5,4 +5,5 @@ pub mod http;
 pub mod kubernetes;
 pub mod pooler;
 pub mod postgres;
+pub mod standby;
 pub mod wait;

@@ -92,7 +92,7 @@ impl Server {
     }
 
     /// The directory and the watchdog of a server that is not initialised yet.
-    fn prepare() -> Self {
+    pub(super) fn prepare() -> Self {
         let binaries = binaries();
         let account = Account::unprivileged();
         // A short path: that of a socket may have 107 bytes.
@@ -213,6 +213,11 @@ impl Server {
         assert!(self.try_start(), "the server does not start:\n{}", self.log());
     }
 
+    /// Gives a file or directory to the account of the server.
+    pub fn own(&self, path: &Path) {
+        self.account.own(path);
+    }
+
     fn initialize(&self, settings: &[&str]) {
         self.run(
             "initdb",
@@ -237,7 +242,7 @@ impl Server {
             directory = self.directory.display(),
         );
         fs::write(data.join("postgresql.conf"), configuration).unwrap();
-        let access = "local all all trust\nhost all all 127.0.0.0/8 scram-sha-256\n";
+        let access = "local all,replication all trust\nhost all all 127.0.0.0/8 scram-sha-256\n";
         fs::write(data.join("pg_hba.conf"), access).unwrap();
     }
 
@@ -267,7 +272,7 @@ impl Server {
     }
 
     /// Another process may take the port between our look and the server's start: then the next one.
-    fn start_on_a_free_port(&mut self) {
+    pub(super) fn start_on_a_free_port(&mut self) {
         for _ in 0..5 {
             self.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let line = format!("port = {}\n", self.port);
@@ -294,7 +299,7 @@ impl Server {
         self.directory.join(name).display().to_string()
     }
 
-    fn run(&self, program: &str, arguments: &[&str]) {
+    pub(super) fn run(&self, program: &str, arguments: &[&str]) {
         let output = fs::File::create(self.directory.join("command.log")).unwrap();
         // A file, not a pipe: the server inherits it and would keep a pipe open for ever.
         let status = self
@@ -439,7 +444,7 @@ impl Account {
         }
     }
 
-    fn own(&self, path: &Path) {
+    pub(super) fn own(&self, path: &Path) {
         if let Some((user, group)) = self.ids {
             chown(path, Some(user), Some(group)).unwrap();
         }
