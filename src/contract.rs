@@ -11,17 +11,18 @@ pub mod ledger;
 pub mod progress;
 pub mod survey;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::cascade::{PlannedCascade, PlannedDependent, PlannedParent};
+pub use crate::api::common::SecretKeyReference;
 pub use crate::api::data_retention_policy::{
     Bound, Condition, Mask, MaskStrategy, Mode, OnMissingRelated, Operator, Set, StartsAt,
 };
 pub use crate::report::{
-    LedgerReport, Problem, Reason, RuleReport, RunResult, Totals, WorkReport, parse_termination_message,
+    LedgerReport, Level, Problem, Reason, RuleReport, RunResult, Totals, WorkReport, parse_termination_message,
 };
 
 /// Version of this contract.
@@ -40,6 +41,8 @@ pub const PLAN_PATH: &str = "/etc/privacy-operator/plan/plan.json";
 pub const CREDENTIALS_DIRECTORY: &str = "/etc/privacy-operator/credentials";
 /// File with the certificate authority of the store.
 pub const CA_PATH: &str = "/etc/privacy-operator/ca/ca.crt";
+/// Directory with a directory for each Secret with keys of masks, and in it a file for each key.
+pub const KEYS_DIRECTORY: &str = "/etc/privacy-operator/keys";
 /// Directory into which the stop ConfigMap is mounted: any file in it stops the run.
 pub const STOP_DIRECTORY: &str = "/etc/privacy-operator/stop";
 /// Name of the ConfigMap that stops all disposal in its namespace.
@@ -107,6 +110,13 @@ impl WorkPlan {
     pub fn on_table(&self, schema: &str, table: &str) -> impl Iterator<Item = &PlannedRule> {
         let rules = self.rules.iter().chain(&self.protections);
         rules.filter(move |rule| rule.schema == schema && rule.table == table)
+    }
+
+    /// Names of the Secrets with keys of masks.
+    #[must_use]
+    pub fn key_secrets(&self) -> BTreeSet<&str> {
+        let masks = self.rules.iter().flat_map(|rule| rule.action.pseudonyms());
+        masks.map(|(_, key)| key.name.as_str()).collect()
     }
 }
 
@@ -253,6 +263,38 @@ pub enum Action {
     Mask(Vec<Mask>),
     /// Columns get fixed values.
     Set(Vec<Set>),
+}
+
+impl Action {
+    /// The masks that pseudonymise, each with its key, in the order of the list.
+    pub fn pseudonyms(&self) -> impl Iterator<Item = (&Mask, &SecretKeyReference)> {
+        let masks: &[Mask] = match self {
+            Self::Mask(masks) => masks,
+            Self::Protect | Self::Delete | Self::Set(_) => &[],
+        };
+        let pseudonymises = |mask: &&Mask| mask.strategy == MaskStrategy::Pseudonymise;
+        masks
+            .iter()
+            .filter(pseudonymises)
+            .filter_map(|mask| Some((mask, mask.key_secret_ref.as_ref()?)))
+    }
+
+    /// How far it takes what it disposes of; none where it takes nothing away. Of several masks the least counts.
+    #[must_use]
+    pub fn level(&self) -> Option<Level> {
+        match self {
+            Self::Delete => Some(Level::Deleted),
+            Self::Mask(masks) => {
+                let levels = masks.iter().map(|mask| match mask.strategy {
+                    MaskStrategy::TruncateIp => Level::Truncated,
+                    MaskStrategy::Pseudonymise => Level::Pseudonymised,
+                    MaskStrategy::Nullify => Level::Deleted,
+                });
+                levels.min()
+            }
+            Self::Protect | Self::Set(_) => None,
+        }
+    }
 }
 
 /// A ground as the worker judges it.

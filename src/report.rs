@@ -116,6 +116,9 @@ pub struct RuleReport {
     /// By which starts rows were due, in the log only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub due_starts: Vec<DueStarts>,
+    /// How far the rows that it disposed of are from the people whom they are about, where the run left nothing due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
     /// A batch's outcome was lost with the connection, so that `affected` is a lower limit.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inexact: bool,
@@ -145,6 +148,35 @@ impl AccessPath {
         match self {
             Self::Index => "Index",
             Self::Pages => "Pages",
+        }
+    }
+}
+
+/// How far disposed rows are from the people whom they are about, the nearest first.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// A network is left of each address.
+    Truncated,
+    /// A pseudonym is left of each value, and there is a key by which it can be told whose it is.
+    Pseudonymised,
+    /// A pseudonym is left of each value, and its key is gone from where it was.
+    KeyDestroyed,
+    /// The rows are gone, or their values are.
+    Deleted,
+}
+
+impl Level {
+    /// Every level.
+    pub const ALL: [Self; 4] = [Self::Truncated, Self::Pseudonymised, Self::KeyDestroyed, Self::Deleted];
+
+    /// The word in status.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Truncated => "Truncated",
+            Self::Pseudonymised => "Pseudonymised",
+            Self::KeyDestroyed => "KeyDestroyed",
+            Self::Deleted => "Deleted",
         }
     }
 }
@@ -271,6 +303,8 @@ reasons! {
     NotNullable, true, "the column is NOT NULL: mask it another way, or drop the constraint";
     /// `TruncateIp` on a column that cannot hold an address.
     NotAnAddress, true, "use TruncateIp on inet, cidr or text columns";
+    /// `Pseudonymise` on a column that cannot hold a pseudonym.
+    NoRoomForPseudonym, true, "use Pseudonymise on text or varchar columns with room for 64 characters, or mask the column another way";
     /// The column is part of a key that other rows refer to, decides about the partition, or is generated.
     ColumnNotWritable, true, "choose a column that no foreign key refers to, that is not part of a partition key, and not generated or an identity";
     /// A column that the dataset names is gone.
@@ -437,6 +471,9 @@ impl WorkReport {
 /// How many numbers are told of a rule.
 const COUNTS: usize = 12;
 
+/// The level stands above the flags, which are less than this.
+const LEVELS: i64 = 16;
+
 /// The counts of a rule, in base 62 and separated by commas, without trailing zeros: short at its worst, and most of a
 /// run's counts are zero.
 fn encode_rule(rule: &RuleReport) -> String {
@@ -446,7 +483,8 @@ fn encode_rule(rule: &RuleReport) -> String {
             None => 0,
             Some(AccessPath::Index) => 2,
             Some(AccessPath::Pages) => 4,
-        };
+        }
+        + LEVELS * rule.level.map_or(0, |level| level as i64 + 1);
     let numbers: [i64; COUNTS] = [
         rule.affected,
         rule.due,
@@ -490,6 +528,9 @@ fn decode_rule(text: &str) -> Option<RuleReport> {
         },
         inexact: at(8) & 1 == 1,
         race_window: at(8) & 8 == 8,
+        level: usize::try_from(at(8) / LEVELS - 1)
+            .ok()
+            .and_then(|level| Level::ALL.get(level).copied()),
         missing_related: at(9),
         cascaded: at(10),
         held: at(11),

@@ -11,10 +11,13 @@
 
 #[path = "cluster/cluster.rs"]
 mod cluster;
+#[path = "admission/retention.rs"]
+mod retention;
 
 use std::sync::OnceLock;
 
 use cluster::{kubectl, must, root, run, wait_for};
+use retention::policy;
 use serde_json::{Value, json};
 
 /// Namespace of the release, of its operator's account and of what is judged.
@@ -84,6 +87,7 @@ fn prepare() {
             "admission-datasource",
             "admission-exports",
             "admission-holds",
+            "admission-retention",
             "admission-workers",
         ]
             .map(|name| ["--show-only".to_owned(), format!("templates/{name}.yaml")])
@@ -103,7 +107,7 @@ fn prepare() {
             AUTHOR,
             "author",
             &json!([
-            {"apiGroups": ["privacy-operator.dev"], "resources": ["datasources", "subjectrightspolicies", "legalholds"], "verbs": ["get", "create", "patch"]},
+            {"apiGroups": ["privacy-operator.dev"], "resources": ["datasources", "subjectrightspolicies", "legalholds", "dataretentionpolicies"], "verbs": ["get", "create", "patch"]},
             {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["mine"], "verbs": ["get"]}]),
         );
         // A policy takes a moment from being stored to being in force.
@@ -130,6 +134,7 @@ fn prepare() {
                 refusal(OPERATOR, &foreign),
                 refusal(CLERK, &unasked),
                 refusal(AUTHOR, &hold_on_person("foreign")),
+                refusal(AUTHOR, &policy(&["foreign"])),
             ];
             all.iter().all(Option::is_some).then_some(())
         });

@@ -199,6 +199,7 @@ async fn the_worker_does_its_work_under_the_role() {
         credentials: files.path().to_owned(),
         ca: server().ca_path(),
         holds: files.path().join("holds"),
+        keys: files.path().join("keys"),
         stop: files.path().join("stop"),
         termination_message: None,
         run: "trial".to_owned(),
@@ -334,6 +335,33 @@ async fn rules_that_look_at_other_datasets_work_under_the_role_and_it_reads_no_m
     assert_eq!(left, "1\n3\n4\n", "an order, a firm, a letter");
 }
 
+#[tokio::test]
+async fn pseudonyms_work_under_the_role_also_in_partitions() {
+    let database = server().database("pseudonyms").await;
+    database.execute(SCHEMA).await;
+    let rules = "
+  - name: logs
+    dataset: logs
+    always: {}
+    then: {mask: [{column: message, strategy: Pseudonymise, keySecretRef: {name: masks, key: key}}]}";
+    let text = manifests(database.name(), DATASETS, rules);
+    database.psql(&sql(&text, "pseudonyms")).unwrap();
+    database.execute("ALTER ROLE pseudonyms PASSWORD 's3cret'").await;
+    let report = run_under(&database, &text, "pseudonyms").await;
+    let rule = &report.rules[0];
+    assert_eq!((rule.affected, &rule.problem), (48, &None), "{report:?}");
+    let session = database.connect("pseudonyms").await;
+    refused(
+        &session,
+        &[
+            "SELECT at FROM logs",
+            "UPDATE logs SET blocked = true",
+            "DELETE FROM logs",
+        ],
+    )
+    .await;
+}
+
 /// Plans the files as the operator does, and runs the plan as this role.
 async fn run_under(database: &Database<'_>, text: &str, role: &str) -> WorkReport {
     let mut manifests = Manifests::default();
@@ -350,11 +378,14 @@ async fn run_under(database: &Database<'_>, text: &str, role: &str) -> WorkRepor
     std::fs::write(files.path().join("username"), role).unwrap();
     std::fs::write(files.path().join("password"), "s3cret").unwrap();
     std::fs::write(files.path().join("plan.json"), serde_json::to_vec(&planned).unwrap()).unwrap();
+    std::fs::create_dir_all(files.path().join("keys/masks")).unwrap();
+    std::fs::write(files.path().join("keys/masks/key"), "k".repeat(32)).unwrap();
     let settings = Settings {
         plan: files.path().join("plan.json"),
         credentials: files.path().to_owned(),
         ca: server().ca_path(),
         holds: files.path().join("holds"),
+        keys: files.path().join("keys"),
         stop: files.path().join("stop"),
         termination_message: None,
         run: "trial".to_owned(),

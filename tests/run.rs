@@ -63,8 +63,12 @@ impl Ran {
 
 /// Runs the program with the file and these arguments.
 fn run(database: &Database<'_>, arguments: &[&str]) -> Ran {
+    run_file(database, FILE, arguments)
+}
+
+fn run_file(database: &Database<'_>, text: &str, arguments: &[&str]) -> Ran {
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), FILE.replace("DATABASE", database.name())).unwrap();
+    std::fs::write(file.path(), text.replace("DATABASE", database.name())).unwrap();
     let url = format!(
         "postgres:///{}?host={}&port={}&user=postgres",
         database.name(),
@@ -156,6 +160,52 @@ async fn it_disposes_as_of_now_and_of_another_instant_only_on_a_copy() {
     assert_eq!(copy.code, Some(0), "{}", copy.complaint);
     assert!(copy.output.contains("2 disposed of"), "{}", copy.output);
     assert_eq!(ids(&database).await, [2, 4], "no start event, and no ground: they stay");
+}
+
+#[tokio::test]
+async fn a_key_of_a_directory_pseudonymises_and_observe_needs_none() {
+    let database = database().await;
+    let mask = "then: {mask: [{column: note, strategy: Pseudonymise, keySecretRef: {name: masks, key: key}}]}";
+    let file = FILE.replace("then: {delete: {}}", mask);
+    let keys = tempfile::tempdir().unwrap();
+    std::fs::create_dir(keys.path().join("masks")).unwrap();
+    std::fs::write(keys.path().join("masks/key"), "k".repeat(32)).unwrap();
+    let directory = keys.path().to_str().unwrap();
+    let as_of = ["--as-of", "2026-02-01T00:00:00Z", "-o", "json"];
+    let observed = run_file(&database, &file, &as_of);
+    assert_eq!(observed.json()["report"]["rules"][0]["due"], 1, "{}", observed.output);
+    let enforce = [&as_of[..], &["--mode", "Enforce"]].concat();
+    let refused = run_file(&database, &file, &enforce);
+    let rule = &refused.json()["report"]["rules"][0];
+    assert_eq!(
+        (refused.code, &rule["problem"]["reason"]),
+        (Some(1), &"MissingSecret".into())
+    );
+    assert!(
+        rule["problem"]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("name --keys DIRECTORY"),
+        "{rule}"
+    );
+    let done = run_file(&database, &file, &[&enforce[..], &["--keys", directory]].concat());
+    let rule = &done.json()["report"]["rules"][0];
+    assert_eq!(
+        (&rule["affected"], &rule["level"]),
+        (&1.into(), &"Pseudonymised".into()),
+        "{}",
+        done.complaint
+    );
+    let notes = database.psql("SELECT count(*) FROM applications WHERE note LIKE 'psn:%'");
+    assert_eq!(notes.unwrap(), "1\n");
+    // Without the directory nobody knows whether the key was destroyed.
+    let again = run_file(&database, &file, &enforce);
+    assert_eq!(
+        again.json()["report"]["rules"][0].get("level"),
+        None,
+        "{}",
+        again.output
+    );
 }
 
 /// A worker's role may read what its rules need, which does not include keys.

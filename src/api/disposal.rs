@@ -4,6 +4,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::common::SecretKeyReference;
+
 /// What happens to a due row.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[x_kube(validation = Rule::new("[has(self.delete), has(self.mask), has(self.set)].filter(x, x).size() == 1").message("then takes exactly one of delete, mask and set"))]
@@ -73,14 +75,18 @@ pub struct EmptyParent {
 
 /// How a column loses what identifies a person. A masked value is recognised and not written again.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[x_kube(validation = Rule::new("self.strategy == 'TruncateIp' || !has(self.ipv4Prefix) && !has(self.ipv6Prefix)").message("ipv4Prefix and ipv6Prefix go only with strategy TruncateIp"))]
+#[x_kube(
+    validation = Rule::new("self.strategy == 'TruncateIp' || !has(self.ipv4Prefix) && !has(self.ipv6Prefix)").message("ipv4Prefix and ipv6Prefix go only with strategy TruncateIp"),
+    validation = Rule::new("(self.strategy == 'Pseudonymise') == has(self.keySecretRef)").message("strategy Pseudonymise needs keySecretRef, which goes with no other")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Mask {
     /// Column name.
     #[schemars(length(min = 1, max = 63))]
     pub column: String,
 
-    /// `Nullify` sets NULL. `TruncateIp` keeps the network part of an address and zeroes the rest.
+    /// `Nullify` sets NULL. `TruncateIp` keeps the network part of an address and zeroes the rest. `Pseudonymise` replaces
+    /// the value by a keyed hash: equal values stay equal, and who has the key can find a person again.
     pub strategy: MaskStrategy,
 
     /// Bits of an IPv4 address that stay, 24 unless said. IPv4-mapped IPv6 addresses count as IPv4.
@@ -92,6 +98,11 @@ pub struct Mask {
     #[serde(default, rename = "ipv6Prefix", skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 128))]
     pub ipv6_prefix: Option<i32>,
+
+    /// Secret and key with at least 32 random bytes, with strategy Pseudonymise. Only workers mount it. Once the key is
+    /// destroyed nobody can tell whose a pseudonym is by trying values. All masks of a policy name one Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_secret_ref: Option<SecretKeyReference>,
 }
 
 /// A way to mask a column.
@@ -101,6 +112,9 @@ pub enum MaskStrategy {
     Nullify,
     /// Zero the host part of an IP address in an `inet`, `cidr` or text column. Text that is not an address stays.
     TruncateIp,
+    /// Replace the value of a text column by `psn:`, the identifier of the key, `:` and the HMAC-SHA-256 of the value, 64
+    /// characters in all. A value of that form counts as masked, whichever its key. What is pseudonymous is not anonymous.
+    Pseudonymise,
 }
 
 /// A fixed value for a column.

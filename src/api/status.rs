@@ -174,6 +174,12 @@ pub struct RuleStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overdue: Option<i64>,
 
+    /// How far the rows that the rule disposed of are from the people whom they are about, as the last run in Enforce that
+    /// left nothing due found it: `Truncated`, `Pseudonymised`, `KeyDestroyed` (the key is not in its Secret any more),
+    /// `Deleted` (the rows, or their values). Of several columns the nearest counts. Backups keep what they hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+
     /// Rows kept because they have no start event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_start_event: Option<i64>,

@@ -104,6 +104,24 @@ fn what_is_wrong_is_named_with_its_field() {
             "spec.rules[logs].then.mask[a].strategy",
         ),
         (
+            "then: {delete: {}}",
+            "then: {mask: [{column: a, strategy: Pseudonymise}]}",
+            "RuleBroken",
+            "spec.rules[logs].then.mask[a]",
+        ),
+        (
+            "then: {delete: {}}",
+            "then: {mask: [{column: a, strategy: Nullify, keySecretRef: {name: keys, key: key}}]}",
+            "RuleBroken",
+            "spec.rules[logs].then.mask[a]",
+        ),
+        (
+            "then: {delete: {}}",
+            "then: {mask: [{column: a, strategy: Pseudonymise, keySecretRef: {name: keys, key: key}}, {column: b, strategy: Pseudonymise, keySecretRef: {name: others, key: key}}]}",
+            "SeveralKeySecrets",
+            "spec.rules[logs].then.mask[b].keySecretRef.name",
+        ),
+        (
             "for: P7D",
             "for: P0D",
             "InvalidDuration",

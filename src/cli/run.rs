@@ -68,6 +68,11 @@ pub struct Arguments {
     #[arg(long, value_name = "DIRECTORY")]
     holds: Option<PathBuf>,
 
+    /// Directory with the keys of masks that pseudonymise: a directory with the name of each Secret, in it a file for each key.
+    /// Observe needs none.
+    #[arg(long, value_name = "DIRECTORY")]
+    keys: Option<PathBuf>,
+
     /// File (PEM) with the authority that signed the server's certificate; certificate and host name are verified.
     #[arg(long, value_name = "FILE", conflicts_with = "insecure_no_tls")]
     ca: Option<PathBuf>,
@@ -187,6 +192,7 @@ fn execute(arguments: &Arguments, now: fn() -> Timestamp) -> Result<Outcome, Err
         ca,
         // Where nothing is: a hold on a person then says which Secret it misses.
         holds: arguments.holds.clone().unwrap_or_else(|| PathBuf::from("/dev/null")),
+        keys: arguments.keys.clone(),
         as_of,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -53,6 +53,10 @@ struct OneStore {
     #[arg(long, default_value = contract::holds::HOLDS_DIRECTORY)]
     holds: PathBuf,
 
+    /// Directory with a directory for each Secret with keys of masks, and in it a file for each key.
+    #[arg(long, default_value = contract::KEYS_DIRECTORY)]
+    keys: PathBuf,
+
     /// Directory that stops the run as soon as a file is in it.
     #[arg(long, default_value = contract::STOP_DIRECTORY)]
     stop: PathBuf,
@@ -73,6 +77,7 @@ impl OneStore {
             credentials: self.credentials,
             ca: self.ca,
             holds: self.holds,
+            keys: self.keys,
             stop: self.stop,
             termination_message: Some(self.termination_message),
             run: self.run,

@@ -8,6 +8,7 @@ pub mod escape;
 pub mod hash;
 pub mod identifier;
 pub mod period;
+pub mod pseudonym;
 pub mod schedule;
 pub mod window;
 pub mod working_days;

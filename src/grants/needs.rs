@@ -118,6 +118,7 @@ impl SourceNeeds<'_> {
 
 /// What is needed of one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "needs, each on its own")]
 pub struct TableNeeds {
     /// Columns that are read.
     pub select: BTreeSet<Identifier>,
@@ -127,6 +128,8 @@ pub struct TableNeeds {
     pub delete: bool,
     /// Whether rows are told apart by their place, as in a sweep and in an export; a survey looks at columns only.
     pub by_place: bool,
+    /// Whether the partition of a row is told as well: its values are read and written again by its place.
+    pub by_partition: bool,
     /// A column whose right to update lets rows be locked: other rows, of this table or of others, decide about rows of
     /// this one.
     pub lock: Option<Identifier>,
@@ -322,6 +325,7 @@ fn add_rule(
     }
     let Some(then) = &rule.then else { return Ok(()) };
     table.delete |= then.delete.is_some();
+    table.by_partition |= then.mask.iter().any(|mask| mask.key_secret_ref.is_some());
     for write in written_by(rule) {
         let column = identifier(policy, &format!("{path}.{}", write.field), &write.column)?;
         table.select.insert(column.clone());

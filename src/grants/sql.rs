@@ -168,7 +168,7 @@ fn grant_table(text: &mut String, table: &TableName, needs: &TableNeeds, role: &
     let columns = |columns: &std::collections::BTreeSet<Identifier>| {
         columns.iter().map(Identifier::quoted).collect::<Vec<_>>().join(", ")
     };
-    let place = if needs.lock.is_some() {
+    let place = if needs.lock.is_some() || needs.by_partition {
         format!("{SYSTEM_COLUMN}, {PARTITION_COLUMN}")
     } else {
         SYSTEM_COLUMN.to_owned()

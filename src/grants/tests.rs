@@ -78,6 +78,22 @@ fn each_column_that_a_rule_uses_is_granted_and_no_other() {
 }
 
 #[test]
+fn a_mask_that_pseudonymises_reads_writes_and_finds_its_rows_again() {
+    let masks = "strategy: Pseudonymise, keySecretRef: {name: keys, key: key}";
+    let policy = POLICY.replace("strategy: TruncateIp", masks);
+    let sql = grants(&read(&[SOURCE, &policy]).unwrap(), "role", None).unwrap().sql;
+    assert!(
+        sql.contains("GRANT SELECT (ctid, tableoid, \"at\", \"closed_at\","),
+        "{sql}"
+    );
+    assert!(
+        sql.contains("GRANT UPDATE (\"ip\") ON TABLE \"public\".\"logs\""),
+        "{sql}"
+    );
+    assert!(!sql.contains("Nothing is written into it"), "{sql}");
+}
+
+#[test]
 fn the_order_of_files_and_documents_does_not_matter() {
     let one = grants(&read(&[SOURCE, POLICY]).unwrap(), "role", None).unwrap().sql;
     let other = grants(

@@ -93,6 +93,8 @@ pub const INVALID_ADDRESS_RANGE: &str = "InvalidAddressRange";
 pub const DUPLICATE_TABLE: &str = "DuplicateTable";
 /// A mask or set writes a column by which rows are judged.
 pub const COLUMN_IN_USE: &str = "ColumnInUse";
+/// Masks of one policy name keys of several Secrets.
+pub const SEVERAL_KEY_SECRETS: &str = "SeveralKeySecrets";
 /// The work plan does not fit into a `ConfigMap`.
 pub const PLAN_TOO_LARGE: &str = "PlanTooLarge";
 /// An object of the needed name belongs to somebody else.

@@ -175,6 +175,9 @@ fn number(rule: &mut RuleStatus, found: &RuleReport, report: &WorkReport) {
     rule.oldest = found.oldest_seconds.map(compact_age);
     rule.access_path = found.access_path.map(|path| path.as_str().to_owned());
     rule.counted_at = Some(Time(report.finished_at));
+    if let Some(level) = found.level {
+        rule.level = Some(level.as_str().to_owned());
+    }
     if found.due == 0 && !trouble {
         rule.clean_at = Some(Time(report.finished_at));
     }

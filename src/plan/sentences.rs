@@ -124,6 +124,14 @@ fn action(then: Option<&Then>, language: Language) -> String {
         .map(|mask| match (mask.strategy, language) {
             (MaskStrategy::Nullify, Language::English) => format!("`{}` is emptied", mask.column),
             (MaskStrategy::Nullify, Language::German) => format!("`{}` geleert", mask.column),
+            (MaskStrategy::Pseudonymise, Language::English) => format!(
+                "`{}` is replaced by a pseudonym (a keyed hash: equal values stay equal, and who has the key can find them again)",
+                mask.column
+            ),
+            (MaskStrategy::Pseudonymise, Language::German) => format!(
+                "`{}` durch ein Pseudonym ersetzt (ein Hash mit Schlüssel: gleiche Werte bleiben gleich, und wer den Schlüssel hat, findet sie wieder)",
+                mask.column
+            ),
             (MaskStrategy::TruncateIp, Language::English) => format!(
                 "the address in `{}` is shortened to {} bits (IPv6: {})",
                 mask.column,
@@ -434,6 +442,7 @@ mod tests {
             "{name: i, dataset: d, keepWhile: [{name: age, from: at, for: P1Y}], keepNewest: {count: 5, per: [], orderBy: at}, then: {delete: {}}}",
             r"{name: j, dataset: d, keepWhile: [{name: age, from: at, for: P1Y}],
                then: {delete: {dependents: [{dataset: files, relation: letter}, {dataset: pages, relation: file}], emptyParents: [{relation: sender}, {dataset: people, relation: firm}]}}}",
+            r"{name: k, dataset: d, always: {}, then: {mask: [{column: member, strategy: Pseudonymise, keySecretRef: {name: keys, key: key}}, {column: agent, strategy: Nullify}]}}",
             "{name: f, dataset: d, keepWhile: [{name: x, when: [{column: until_at, operator: After, values: [now]}]}], then: {delete: {}}}",
         ];
         let sentences: Vec<Sentence> = rules.iter().map(|text| sentence(&rule(text), "public.d")).collect();

@@ -40,6 +40,7 @@ fn worst_rule() -> RuleReport {
         access_path: Some(AccessPath::Pages),
         inexact: true,
         race_window: true,
+        level: Some(Level::Deleted),
         missing_related: i64::MAX,
         cascaded: i64::MAX,
         held: i64::MAX,
@@ -61,6 +62,26 @@ fn thirty_two_rules_at_the_largest_numbers_fit_into_a_termination_message() {
     assert_eq!(back.rules[31].held, LARGEST_COUNT);
     assert!(back.rules[31].race_window && back.rules[31].inexact);
     assert_eq!(back.generation, Some(i64::MAX));
+    assert_eq!(back.rules[31].level, Some(Level::Deleted));
+}
+
+#[test]
+fn every_level_comes_back_beside_every_flag() {
+    for level in Level::ALL.map(Some).into_iter().chain([None]) {
+        for rule in [
+            RuleReport::default(),
+            RuleReport {
+                access_path: Some(AccessPath::Index),
+                inexact: true,
+                ..RuleReport::default()
+            },
+        ] {
+            let rule = RuleReport { level, ..rule };
+            let text = report(vec![rule.clone()]).to_termination_message();
+            assert_eq!(parse_termination_message(&text).unwrap().rules, [rule]);
+        }
+    }
+    assert!(Level::ALL.is_sorted());
 }
 
 #[test]

@@ -53,6 +53,8 @@ pub struct Column {
     pub cast: String,
     /// What can be done with the type.
     pub kind: Kind,
+    /// Most characters that it takes, where its type has a length.
+    pub length: Option<i32>,
     /// NOT NULL.
     pub not_null: bool,
     /// Computed by the server: cannot be written.
@@ -133,10 +135,10 @@ const TABLE_FROM: &str = "
 
 const COLUMNS_SQL: &str = "
 WITH RECURSIVE base AS (
-  SELECT t.oid AS type, t.oid AS base, t.typtype, t.typbasetype FROM pg_type t
+  SELECT t.oid AS type, t.oid AS base, t.typtype, t.typbasetype, t.typtypmod FROM pg_type t
    WHERE t.oid IN (SELECT atttypid FROM pg_attribute WHERE attrelid = $1::int8::oid)
   UNION ALL
-  SELECT base.type, t.oid, t.typtype, t.typbasetype FROM base JOIN pg_type t ON t.oid = base.typbasetype WHERE base.typtype = 'd')
+  SELECT base.type, t.oid, t.typtype, t.typbasetype, greatest(base.typtypmod, t.typtypmod) FROM base JOIN pg_type t ON t.oid = base.typbasetype WHERE base.typtype = 'd')
 SELECT a.attname::text, n.nspname::text, b.typname::text, b.typtype::text,
        a.attnotnull,
        a.attgenerated <> '' OR a.attidentity <> ''
@@ -150,7 +152,9 @@ SELECT a.attname::text, n.nspname::text, b.typname::text, b.typtype::text,
                   AND m.amname = 'btree' AND x.indkey[0] = a.attnum),
        (SELECT s.correlation::float8 FROM pg_stats s JOIN pg_class c ON c.relname = s.tablename
           JOIN pg_namespace cn ON cn.oid = c.relnamespace AND cn.nspname = s.schemaname
-         WHERE c.oid = a.attrelid AND s.attname = a.attname ORDER BY s.inherited DESC LIMIT 1)
+         WHERE c.oid = a.attrelid AND s.attname = a.attname ORDER BY s.inherited DESC LIMIT 1),
+       CASE WHEN b.typname IN ('varchar', 'bpchar') AND greatest(a.atttypmod, base.typtypmod) > 4
+            THEN greatest(a.atttypmod, base.typtypmod) - 4 END
   FROM pg_attribute a
   JOIN base ON base.type = a.atttypid AND base.typtype <> 'd'
   JOIN pg_type b ON b.oid = base.base
@@ -317,6 +321,7 @@ async fn columns(client: &Client, oid: i64) -> Result<BTreeMap<String, Column>, 
                 may_update: row.get(8),
                 indexed: row.get(9),
                 correlation: row.get(10),
+                length: row.get(11),
             };
             (row.get(0), column)
         })

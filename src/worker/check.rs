@@ -21,7 +21,7 @@ impl Judge<'_> {
             Action::Delete => self.check_cascade()?,
             Action::Mask(_) | Action::Set(_) => self.sets_off(&self.table.on_update, "dataset")?,
         }
-        if self.looks_elsewhere() || self.rule.keep_newest.is_some() || !self.rule.cascade.is_empty() {
+        if self.locks_first() || self.rule.keep_newest.is_some() {
             self.check_locks()?;
         }
         super::disposal::statement(self).map(|_| ())

@@ -2,6 +2,7 @@
 
 use super::catalogue::{Column, Kind};
 use super::judge::{Horizon, Judge, is_not_null, quoted, row};
+use super::pseudonymise;
 use super::sql::Sql;
 use crate::contract::{Action, Mask, MaskStrategy, Problem, Reason, Set};
 
@@ -40,7 +41,9 @@ pub fn head(judge: &Judge<'_>) -> Result<Sql, Problem> {
                 sql.push(&format!("{} = ", quoted(&mask.column)));
                 masked(&mut sql, judge, mask)?;
             }
+            pseudonymise::from_computed(&mut sql, judge);
             sql.push(" WHERE ");
+            pseudonymise::tie_to_computed(&mut sql, judge);
         }
         Action::Set(sets) => {
             sql.push(&format!("UPDATE {table} AS t SET "));
@@ -59,6 +62,17 @@ pub fn head(judge: &Judge<'_>) -> Result<Sql, Problem> {
     Ok(sql)
 }
 
+/// A condition that holds, to mention the parameters of [`head`] in a statement that has the predicate alone: one that is
+/// not mentioned has no type.
+#[must_use]
+pub fn mentioned(head: &Sql) -> String {
+    let parameters = 1..=head.parameters.len();
+    let all: Vec<String> = parameters
+        .map(|unused| format!(" AND (${unused}::text IS NULL) IS NOT NULL"))
+        .collect();
+    all.concat()
+}
+
 /// The mask has not been applied to this row yet.
 pub fn mask_undone(sql: &mut Sql, judge: &Judge<'_>, mask: &Mask) -> Result<(), Problem> {
     let column = row(&mask.column);
@@ -71,6 +85,7 @@ pub fn mask_undone(sql: &mut Sql, judge: &Judge<'_>, mask: &Mask) -> Result<(), 
             sql.push(&format!("{column} IS DISTINCT FROM "));
             masked(sql, judge, mask)?;
         }
+        MaskStrategy::Pseudonymise => pseudonymise::undone(sql, judge, mask)?,
     }
     Ok(())
 }
@@ -86,7 +101,8 @@ pub fn set_undone(sql: &mut Sql, judge: &Judge<'_>, set: &Set) -> Result<(), Pro
     set_value(sql, judge, set)
 }
 
-fn writable<'a>(judge: &'a Judge<'_>, name: &str, field: &str) -> Result<&'a Column, Problem> {
+/// A column that may be written, or why not.
+pub fn writable<'a>(judge: &'a Judge<'_>, name: &str, field: &str) -> Result<&'a Column, Problem> {
     let column = judge.column(name, field)?;
     if column.computed || column.referenced {
         return Err(Problem::new(Reason::ColumnNotWritable, field, format!("column {name}")));
@@ -102,6 +118,7 @@ fn masked(sql: &mut Sql, judge: &Judge<'_>, mask: &Mask) -> Result<(), Problem> 
     let field = judge.field(&format!("then.mask[{}]", mask.column));
     let column = writable(judge, &mask.column, &field)?;
     match mask.strategy {
+        MaskStrategy::Pseudonymise => pseudonymise::assigned(sql, judge, mask),
         MaskStrategy::Nullify if column.not_null => Err(Problem::new(
             Reason::NotNullable,
             field,

@@ -101,6 +101,13 @@ impl Judge<'_> {
         self.table.references.is_empty() && self.rule.cascade.dependents.is_empty()
     }
 
+    /// Whether rows are locked before they are judged a last time: other rows decide about them, go with them, or what is
+    /// written is computed from what they hold.
+    #[must_use]
+    pub fn locks_first(&self) -> bool {
+        self.looks_elsewhere() || !self.rule.cascade.is_empty() || self.rule.action.pseudonyms().next().is_some()
+    }
+
     /// `rules[name].part`, as the message names the field.
     #[must_use]
     pub fn field(&self, part: &str) -> String {

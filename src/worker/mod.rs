@@ -13,6 +13,7 @@ mod durable;
 pub mod explain;
 pub mod export;
 mod guard;
+mod hash_key;
 mod holds;
 mod judge;
 mod ledger;
@@ -22,6 +23,7 @@ mod marks;
 mod newest;
 mod pace;
 pub mod progress;
+mod pseudonymise;
 mod related;
 mod run;
 mod session;
@@ -45,6 +47,7 @@ use self::explain::{ExplainedRule, Wanted};
 use self::guard::Guard;
 use self::holds::Holds;
 use self::progress::Progress;
+use self::pseudonymise::MaskKeys;
 use self::run::Task;
 use self::session::Access;
 use crate::contract::{
@@ -63,6 +66,8 @@ pub struct Settings {
     pub ca: PathBuf,
     /// Directory with a directory for each Secret in which a hold names a person.
     pub holds: PathBuf,
+    /// Directory with a directory for each Secret with keys of masks.
+    pub keys: PathBuf,
     /// Directory of the stop ConfigMap.
     pub stop: PathBuf,
     /// Where the short report goes.
@@ -129,6 +134,8 @@ pub struct ByHand<'a> {
     pub ca: Option<PathBuf>,
     /// Directory with a directory for each Secret in which a hold names a person.
     pub holds: PathBuf,
+    /// Directory with a directory for each Secret with keys of masks, where somebody named one.
+    pub keys: Option<PathBuf>,
     /// The instant by which rows are judged; none: the store's clock.
     pub as_of: Option<Timestamp>,
 }
@@ -140,6 +147,9 @@ impl ByHand<'_> {
             ca: self.ca.clone(),
             run: "by-hand".to_owned(),
             holds: Holds::read(&self.holds, &self.plan.holds)?,
+            keys: MaskKeys {
+                directory: self.keys.clone(),
+            },
         })
     }
 
@@ -221,6 +231,9 @@ fn read_access(settings: &Settings, store: &Store, credentials_secret: &str) -> 
         ca,
         run: settings.run.chars().take(60).collect(),
         holds: Holds::default(),
+        keys: MaskKeys {
+            directory: Some(settings.keys.clone()),
+        },
     })
 }
 

@@ -9,6 +9,7 @@ use super::anchor::Anchor;
 use super::catalogue::{self, Table};
 use super::drift;
 use super::guard::Guard;
+use super::hash_key::HashKey;
 use super::holds::Holds;
 use super::judge::{Clock, Judge};
 use super::ledger::{self, Line};
@@ -16,6 +17,7 @@ use super::limits::{self, Wanted};
 use super::literals;
 use super::newest;
 use super::progress::Progress;
+use super::pseudonymise::MaskKeys;
 use super::related::{self, Tables};
 use super::session::{Access, Session};
 use super::survey;
@@ -167,11 +169,12 @@ impl Run<'_> {
             self.judge_limits(&session, &judges).await?;
             self.live
                 .step(Step::Disposing, self.affected(), Some(self.due_before()));
-            let swept = self.sweep(&session, &judges).await;
+            let swept = self.sweep(&session, &judges, &access.keys).await;
             if !matches!(swept, Err(Fault::Lost(_))) {
                 self.leave_evidence(&session).await?;
             }
             swept?;
+            self.tell_levels(&session, &judges, &access.keys).await?;
         } else if session.ledger {
             self.ledger = Some(
                 ledger::read(&session.client, self.plan)
@@ -315,7 +318,7 @@ impl Run<'_> {
     }
 
     /// Deletes first, then masks, then sets.
-    async fn sweep(&mut self, session: &Session, judges: &[Option<Judge<'_>>]) -> Result<(), Fault> {
+    async fn sweep(&mut self, session: &Session, judges: &[Option<Judge<'_>>], keys: &MaskKeys) -> Result<(), Fault> {
         let mut order: Vec<usize> = (0..judges.len()).collect();
         order.sort_by_key(|index| match &self.plan.rules[*index] {
             // The newest are counted among the rows that other rules leave.
@@ -332,11 +335,18 @@ impl Run<'_> {
             if nothing || progress.report.problem.is_some() {
                 continue;
             }
+            let keys = match keys.of_rule(judge) {
+                Ok(keys) => keys,
+                Err(problem) => {
+                    without_key(session, judge, self.guard, progress, problem).await?;
+                    continue;
+                }
+            };
             if !progress.begun {
                 progress.begun = true;
                 progress.report.cascaded = 0;
             }
-            match sweep_rule(session, judge, (self.guard, self.live), progress).await {
+            match sweep_rule(session, judge, &keys, (self.guard, self.live), progress).await {
                 Ok(()) => progress.swept = true,
                 Err(Fault::Problem(problem)) => progress.report.problem = Some(problem),
                 Err(Fault::Lost(problem)) => {
@@ -344,6 +354,22 @@ impl Run<'_> {
                     return Err(Fault::Lost(problem));
                 }
                 Err(fault) => return Err(fault),
+            }
+        }
+        Ok(())
+    }
+
+    /// How far the rows are that each rule disposed of, where nothing is left of it to do.
+    async fn tell_levels(
+        &mut self,
+        session: &Session,
+        judges: &[Option<Judge<'_>>],
+        keys: &MaskKeys,
+    ) -> Result<(), Fault> {
+        for (judge, progress) in judges.iter().zip(&mut self.progress) {
+            let Some(judge) = judge else { continue };
+            if progress.report.problem.is_none() && progress.report.due == 0 {
+                progress.report.level = keys.level(&session.client, judge).await?;
             }
         }
         Ok(())
@@ -513,15 +539,36 @@ async fn count_rule(
     Ok((counts, anchor, path))
 }
 
+/// What stays of a rule without a key. Nothing may be left: another rule may have deleted what was due.
+async fn without_key(
+    session: &Session,
+    judge: &Judge<'_>,
+    guard: &Guard,
+    progress: &mut RuleProgress,
+    mut problem: Problem,
+) -> Result<(), Fault> {
+    let (counts, ..) = count_patiently(session, judge, guard, Mode::Enforce).await?;
+    progress.report.due = counts.report.due;
+    progress.report.overdue = counts.report.overdue;
+    if counts.report.due == 0 {
+        progress.swept = true;
+        return Ok(());
+    }
+    problem.detail = format!("{} rows are due; {}", counts.report.due, problem.detail);
+    progress.report.problem = Some(problem);
+    Ok(())
+}
+
 /// Sweeps a rule and counts what had to stay.
 async fn sweep_rule(
     session: &Session,
     judge: &Judge<'_>,
+    keys: &[HashKey],
     (guard, live): (&Guard, &Progress),
     progress: &mut RuleProgress,
 ) -> Result<(), Fault> {
     session.lock_table(judge.table.oid, &judge.field("dataset")).await?;
-    let mut sweep = Sweep::new(&session.client, judge, guard, live);
+    let mut sweep = Sweep::new(&session.client, judge, keys, guard, live);
     let swept = sweep.run(progress.anchor.as_ref()).await;
     // Rows that a crash may have brought back are counted when they go again.
     let (affected, along) = match &swept {

@@ -9,6 +9,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::connection::{Credentials, SESSION_SETTINGS, StoreError, connect};
 use super::holds::Holds;
+use super::pseudonymise::MaskKeys;
 use crate::contract::{Problem, Reason, Store};
 
 /// First half of every advisory lock's key, so that our locks meet no other application's: "priv" in ASCII.
@@ -46,6 +47,8 @@ pub struct Access {
     pub run: String,
     /// The holds, and whom they name.
     pub holds: Holds,
+    /// Where the keys of masks are.
+    pub keys: MaskKeys,
 }
 
 /// An open session.

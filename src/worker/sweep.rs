@@ -11,6 +11,7 @@ use super::connection::StoreError;
 use super::disposal;
 use super::durable::Durable;
 use super::guard::Guard;
+use super::hash_key::HashKey;
 use super::judge::Judge;
 use super::pace::Pace;
 use super::progress::Progress;
@@ -92,6 +93,7 @@ impl From<Problem> for Fault {
 pub struct Sweep<'a> {
     client: &'a Client,
     judge: &'a Judge<'a>,
+    keys: &'a [HashKey],
     guard: &'a Guard,
     live: &'a Progress,
     /// Rows disposed of so far. It survives a fault.
@@ -127,12 +129,19 @@ enum Batch {
 }
 
 impl<'a> Sweep<'a> {
-    /// A sweep that has done nothing yet.
+    /// A sweep that has done nothing yet, with the keys of the masks that pseudonymise.
     #[must_use]
-    pub fn new(client: &'a Client, judge: &'a Judge<'a>, guard: &'a Guard, live: &'a Progress) -> Self {
+    pub fn new(
+        client: &'a Client,
+        judge: &'a Judge<'a>,
+        keys: &'a [HashKey],
+        guard: &'a Guard,
+        live: &'a Progress,
+    ) -> Self {
         Self {
             client,
             judge,
+            keys,
             guard,
             live,
             affected: 0,
@@ -192,7 +201,7 @@ impl<'a> Sweep<'a> {
         sql.push(" AND t.ctid < ");
         sql.bind_as(String::new(), "tid");
         Ok(ByPage {
-            statement: Prepared::new(self.client, self.judge, &sql).await?,
+            statement: Prepared::new(self.client, self.judge, self.keys, &sql).await?,
             sql,
             pace: Pace::new(pages(FIRST_PAGES), pages(LARGEST_PAGES)),
         })

@@ -1,15 +1,17 @@
 //! A batch of a rule that looks at rows of other tables. In one statement it would not be safe: a related row that commits
 //! after the statement's snapshot, and before the row is locked, is not seen. So the rows are locked first, and judged
 //! again by a statement of its own, whose snapshot is younger than the locks (SEMANTICS 3.2). Rows that go with them are locked
-//! before that as well, and go in the same transaction.
+//! before that as well, and go in the same transaction. Values that become pseudonyms are read and written under the same locks.
 
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Statement};
 
 use super::cascade::Cascade;
 use super::disposal;
+use super::hash_key::HashKey;
 use super::judge::{Horizon, Judge};
 use super::newest::Newest;
+use super::pseudonymise::{Pseudonymise, asked_of_place};
 use super::sql::{Parameter, Sql};
 use super::sweep::Fault;
 
@@ -27,6 +29,8 @@ struct Steps {
     lock: Statement,
     /// What goes with them.
     along: Option<Along>,
+    /// What is written is computed from what they hold.
+    pseudonymise: Option<Pseudonymise>,
 }
 
 enum Find {
@@ -60,9 +64,9 @@ pub struct Disposed {
 
 impl Prepared {
     /// Prepares a statement of [`disposal::statement`], with whatever window follows its predicate.
-    pub async fn new(client: &Client, judge: &Judge<'_>, sql: &Sql) -> Result<Self, Fault> {
+    pub async fn new(client: &Client, judge: &Judge<'_>, keys: &[HashKey], sql: &Sql) -> Result<Self, Fault> {
         let fault = |error: Error| Fault::of(&error, judge);
-        if !judge.looks_elsewhere() && judge.rule.cascade.is_empty() {
+        if !judge.locks_first() {
             let dispose = client.prepare(&sql.text).await.map_err(fault)?;
             return Ok(Self { dispose, steps: None });
         }
@@ -70,22 +74,19 @@ impl Prepared {
         let place = place(judge.table.partitioned);
         let head = disposal::head(judge)?;
         let predicate = &sql.text[head.text.len()..];
-        // What the row would become is bound as well, and a parameter that is not mentioned has no type.
-        let mentioned: Vec<String> = (1..=head.parameters.len())
-            .map(|unused| format!(" AND (${unused}::text IS NULL) IS NOT NULL"))
-            .collect();
-        let find = format!(
-            "SELECT {place} FROM {table} AS t WHERE {predicate}{}",
-            mentioned.concat()
-        );
+        let mentioned = disposal::mentioned(&head);
+        let find = format!("SELECT {place} FROM {table} AS t WHERE {predicate}{mentioned}");
         let find = Find::By(client.prepare(&find).await.map_err(fault)?);
-        let among = among("t", judge.table.partitioned, sql.parameters.len() + 1);
-        let dispose = format!("{} AND {among}", sql.text);
-        Self::with_steps(client, judge, find, &dispose).await
+        Self::with_steps(client, judge, keys, find, sql).await
     }
 
     /// Prepares the disposal of rows whose places are known and given later. They are ranked once more when they are locked.
-    pub async fn of_newest(client: &Client, judge: &Judge<'_>, newest: &Newest<'_>) -> Result<(Self, Sql), Fault> {
+    pub async fn of_newest(
+        client: &Client,
+        judge: &Judge<'_>,
+        keys: &[HashKey],
+        newest: &Newest<'_>,
+    ) -> Result<(Self, Sql), Fault> {
         let mut sql = disposal::head(judge)?;
         judge.due_by_itself(&mut sql, Horizon::Due)?;
         judge.not_pointed_at(&mut sql)?;
@@ -97,33 +98,49 @@ impl Prepared {
         newest.is_still_beyond(&mut ranked, PLACES)?;
         sql.parameters = ranked.parameters;
         let among = among("t", judge.table.partitioned, sql.parameters.len() + 1);
-        sql.push(&format!(" AND {among} AND {}", ranked.text.replace(PLACES, &among)));
-        let prepared = Self::with_steps(client, judge, Find::Given(Keys::default()), &sql.text).await?;
+        sql.push(&format!(" AND {}", ranked.text.replace(PLACES, &among)));
+        let prepared = Self::with_steps(client, judge, keys, Find::Given(Keys::default()), &sql).await?;
         Ok((prepared, sql))
     }
 
-    /// `dispose` has the places of the rows as its last two parameters.
-    async fn with_steps(client: &Client, judge: &Judge<'_>, find: Find, dispose: &str) -> Result<Self, Fault> {
+    /// Disposes of rows by their places, which are two more parameters of the statement.
+    async fn with_steps(
+        client: &Client,
+        judge: &Judge<'_>,
+        keys: &[HashKey],
+        find: Find,
+        sql: &Sql,
+    ) -> Result<Self, Fault> {
         let fault = |error: Error| Fault::of(&error, judge);
         let table = judge.table.name.quoted();
         let place = place(judge.table.partitioned);
         let given = among("t", judge.table.partitioned, 1);
         let lock = format!("SELECT {place} FROM {table} AS t WHERE {given} FOR UPDATE SKIP LOCKED");
         let lock = client.prepare(&lock).await.map_err(fault)?;
+        let places = sql.parameters.len() + 1;
+        let among = among("t", judge.table.partitioned, places);
+        let (head, due) = sql.text.split_at(disposal::head(judge)?.text.len());
+        let predicate = format!("{due} AND {among}");
+        let pseudonymise = Pseudonymise::new(client, judge, keys, &predicate).await?;
+        let dispose = match &pseudonymise {
+            None => format!("{head}{predicate}"),
+            // It has its places from what was computed.
+            Some(_) => format!("{head}{} AND {}", asked_of_place(judge, due), mentioned(places)),
+        };
         let cascade = judge.cascade()?;
         let cascaded = if cascade.is_empty() {
             None
         } else {
-            let predicate = &dispose[disposal::head(judge)?.text.len()..];
             let judged = format!("SELECT {place} FROM {table} AS t WHERE {predicate}");
             Some(Along::new(client, judge, &cascade, &judged).await?)
         };
         Ok(Self {
-            dispose: client.prepare(dispose).await.map_err(fault)?,
+            dispose: client.prepare(&dispose).await.map_err(fault)?,
             steps: Some(Steps {
                 find,
                 lock,
                 along: cascaded,
+                pseudonymise,
             }),
         })
     }
@@ -172,6 +189,10 @@ impl Prepared {
     ) -> Result<Disposed, Error> {
         let locked = keys(client, &steps.lock, &[&found.0, &found.1]).await?;
         let left = found.0.len().saturating_sub(locked.0.len());
+        if let Some(pseudonymise) = &steps.pseudonymise {
+            let rows = pseudonymise.execute(client, &self.dispose, &locked, parameters).await?;
+            return Ok(Disposed { rows, along: 0, left });
+        }
         let mut parameters = parameters.to_vec();
         parameters.extend([&locked.0 as &(dyn ToSql + Sync), &locked.1]);
         if let Some(along) = &steps.along {
@@ -283,12 +304,18 @@ pub const fn named_place(partitioned: bool) -> &'static str {
 }
 
 /// The place of a row as two texts.
-const fn place(partitioned: bool) -> &'static str {
+#[must_use]
+pub const fn place(partitioned: bool) -> &'static str {
     if partitioned {
         "t.ctid::text, t.tableoid::int8::text"
     } else {
         "t.ctid::text, ''"
     }
+}
+
+/// Mentions the places bound from this parameter on, without asking anything of a row.
+fn mentioned(first: usize) -> String {
+    format!("${first}::text[] IS NOT NULL AND ${}::text[] IS NOT NULL", first + 1)
 }
 
 /// The place of a row is among those bound from this parameter on.

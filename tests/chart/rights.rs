@@ -218,7 +218,7 @@ fn every_admission_policy_is_bound_and_fails_closed() {
     for name in ["default", "namespaces", "everything"] {
         let objects = release(name);
         let policies = of_kind(&objects, "ValidatingAdmissionPolicy");
-        assert_eq!(policies.len(), 5, "{name}");
+        assert_eq!(policies.len(), 6, "{name}");
         for policy in policies {
             assert_eq!(policy["spec"]["failurePolicy"], "Fail");
             for validation in policy["spec"]["validations"].as_array().unwrap() {
@@ -235,6 +235,30 @@ fn every_admission_policy_is_bound_and_fails_closed() {
         }
     }
     assert!(of_kind(&release("nothing"), "ValidatingAdmissionPolicy").is_empty());
+}
+
+/// Every kind by which a worker uses a Secret, with the parts of its spec that name one.
+#[test]
+fn whoever_names_a_secret_is_asked_whether_they_may_read_it() {
+    let objects = release("default");
+    for (resource, references) in [
+        ("datasources", &["credentialsSecretRef", "caSecretRef"][..]),
+        ("subjectrightspolicies", &["hashKeySecretRef", "credentialsSecretRef"]),
+        ("legalholds", &["subjectSecretRef"]),
+        ("dataretentionpolicies", &["keySecretRef"]),
+    ] {
+        let policies = of_kind(&objects, "ValidatingAdmissionPolicy").into_iter();
+        let policy = policies
+            .filter(|policy| {
+                strings(&policy["spec"]["matchConstraints"]["resourceRules"][0]["resources"]) == [resource]
+            })
+            .map(|policy| policy["spec"].to_string())
+            .find(|policy| policy.contains("resource('secrets')") && policy.contains(".check('get').allowed()"));
+        let policy = policy.unwrap_or_else(|| panic!("nobody asks about {resource}"));
+        for reference in references {
+            assert!(policy.contains(reference), "{resource}: {reference}");
+        }
+    }
 }
 
 #[test]

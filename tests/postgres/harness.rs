@@ -98,6 +98,7 @@ impl Trial<'_> {
             credentials: self.files.path().join("credentials"),
             ca: self.server.ca_path(),
             holds: self.files.path().join("holds"),
+            keys: self.files.path().join("keys"),
             stop: self.files.path().join("stop"),
             termination_message: None::<PathBuf>,
             run: "trial-run".to_owned(),

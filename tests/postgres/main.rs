@@ -36,6 +36,7 @@ mod kills;
 mod newest;
 mod program;
 mod progress;
+mod pseudonymise;
 mod races;
 mod reference;
 mod reference_cases;

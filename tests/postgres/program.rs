@@ -52,6 +52,8 @@ impl Program {
             .arg(&settings.ca)
             .arg("--holds")
             .arg(&settings.holds)
+            .arg("--keys")
+            .arg(&settings.keys)
             .arg("--stop")
             .arg(&settings.stop)
             .arg("--termination-message")

@@ -66,6 +66,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/contract.rs", IMPURE),
     ("src/contract", IMPURE),
     ("src/report.rs", IMPURE),
+    ("src/report", IMPURE),
     ("src/controller", &["crate::worker", "tokio_postgres"]),
     (
         "src/worker",

@@ -41,6 +41,8 @@ pub fn cron_job(planned: &Planned, schedule: &str, suspend: bool, settings: &Wor
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::Volume;
+
     use super::*;
     use crate::plan::fixtures;
 
@@ -48,6 +50,30 @@ mod tests {
     fn it_reads_as_expected() {
         let planned = fixtures::planned(&fixtures::policy());
         insta::assert_yaml_snapshot!(cron_job(&planned, "23 * * * *", false, &fixtures::settings()));
+    }
+
+    #[test]
+    fn keys_of_masks_are_mounted_each_secret_once_and_optionally() {
+        let mut policy = fixtures::policy();
+        let mask = |column: &str, key: &str| serde_json::json!({"column": column, "strategy": "Pseudonymise", "keySecretRef": {"name": "masks", "key": key}});
+        let masks = serde_json::json!([mask("member", "one"), mask("visitor", "two")]);
+        policy.spec.rules[1].then.as_mut().unwrap().mask = serde_json::from_value(masks).unwrap();
+        let built = cron_job(&fixtures::planned(&policy), "@hourly", false, &fixtures::settings());
+        let pod = built.spec.unwrap().job_template.spec.unwrap().template.spec.unwrap();
+        let of_keys = |volume: &&Volume| {
+            volume
+                .secret
+                .as_ref()
+                .is_some_and(|secret| secret.secret_name.as_deref() == Some("masks"))
+        };
+        let volumes = pod.volumes.unwrap();
+        let volumes: Vec<_> = volumes.iter().filter(of_keys).collect();
+        assert_eq!(volumes.len(), 1);
+        assert_eq!(volumes[0].secret.as_ref().unwrap().optional, Some(true));
+        let mounts = pod.containers[0].volume_mounts.as_ref().unwrap();
+        let mount = mounts.iter().find(|mount| mount.name == volumes[0].name).unwrap();
+        assert_eq!(mount.mount_path, format!("{}/masks", crate::contract::KEYS_DIRECTORY));
+        assert_eq!(mount.read_only, Some(true));
     }
 
     #[test]

@@ -16,7 +16,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::run_metadata;
 use crate::contract::holds::HOLDS_DIRECTORY;
 use crate::contract::progress::{PROGRESS_PORT, PROGRESS_PORT_NAME};
-use crate::contract::{CA_PATH, CREDENTIALS_DIRECTORY, EXIT_CONFIGURATION, PLAN_PATH, STOP_CONFIG_MAP, STOP_DIRECTORY};
+use crate::contract::{
+    CA_PATH, CREDENTIALS_DIRECTORY, EXIT_CONFIGURATION, KEYS_DIRECTORY, PLAN_PATH, STOP_CONFIG_MAP, STOP_DIRECTORY,
+};
 use crate::domain::hash;
 use crate::plan::naming;
 use crate::plan::settings::WorkerSettings;
@@ -43,6 +45,8 @@ pub(crate) struct Run<'a> {
     pub ca_secret: Option<&'a (String, String)>,
     /// Names of the Secrets in which holds name people.
     pub holds: BTreeSet<&'a str>,
+    /// Names of the Secrets with keys of masks.
+    pub keys: BTreeSet<&'a str>,
     /// Arguments of the program.
     pub arguments: &'a [&'a str],
 }
@@ -56,6 +60,7 @@ pub(super) fn job_spec(planned: &Planned, settings: &WorkerSettings, arguments: 
         credentials_secret: &planned.validated.credentials_secret,
         ca_secret: planned.validated.store.ca_secret.as_ref(),
         holds: planned.validated.holds.secrets(),
+        keys: planned.work_plan.key_secrets(),
         arguments,
     };
     run_spec(&run, settings)
@@ -193,11 +198,13 @@ fn volumes(run: &Run<'_>) -> Vec<(Volume, VolumeMount)> {
     if let Some((name, key)) = run.ca_secret {
         volumes.push(authority("ca", name, key, CA_PATH));
     }
-    volumes.extend(run.holds.iter().map(|secret| {
+    let named = |kind: &str, secret: &str, directory: &str| {
         // The name of a volume is shorter than that of a Secret may be.
-        let volume = format!("hold-{}", hash::short(secret.as_bytes()));
-        secret_volume(&volume, secret, &format!("{HOLDS_DIRECTORY}/{secret}"))
-    }));
+        let volume = format!("{kind}-{}", hash::short(secret.as_bytes()));
+        secret_volume(&volume, secret, &format!("{directory}/{secret}"))
+    };
+    volumes.extend(run.holds.iter().map(|secret| named("hold", secret, HOLDS_DIRECTORY)));
+    volumes.extend(run.keys.iter().map(|secret| named("key", secret, KEYS_DIRECTORY)));
     volumes
 }
 

@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 
 use super::*;
 use crate::api::data_retention_policy::Mode;
-use crate::contract::{Problem, Reason, RuleReport, RunResult, WorkReport};
+use crate::contract::{Level, Problem, Reason, RuleReport, RunResult, WorkReport};
 use crate::plan::conditions::find;
 use crate::plan::fixtures;
 use crate::plan::runs::{FinishedRun, RunningRun, StuckWorker};
@@ -177,6 +177,25 @@ fn overdue_rows_break_the_promise_at_once_and_observing_says_so_with_the_command
         message(&observed, "PromiseKept")
             .contains(r#"kubectl patch drp logs -n shop --type merge -p '{"spec":{"mode":"Enforce"}}'"#)
     );
+}
+
+#[test]
+fn how_far_disposed_rows_are_is_told_by_runs_and_stays_while_rows_are_due() {
+    let mut story = Story::new();
+    assert_eq!(story.look(&nothing()).rules[0].level, None);
+    let clean = story.run(|report| {
+        report.rules[0].level = Some(Level::Deleted);
+        report.rules[1].level = Some(Level::Pseudonymised);
+    });
+    let levels = |status: &DataRetentionPolicyStatus| {
+        let levels = status.rules.iter().map(|rule| rule.level.clone().unwrap_or_default());
+        levels.collect::<Vec<_>>()
+    };
+    assert_eq!(levels(&clean), ["Deleted", "Pseudonymised"]);
+    let due = story.run(|report| report.rules[1].due = 1);
+    assert_eq!(levels(&due), ["Deleted", "Pseudonymised"]);
+    let destroyed = story.run(|report| report.rules[1].level = Some(Level::KeyDestroyed));
+    assert_eq!(levels(&destroyed), ["Deleted", "KeyDestroyed"]);
 }
 
 #[test]

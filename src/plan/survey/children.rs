@@ -85,6 +85,7 @@ fn job_spec(source: &DataSource, planned: &PlannedSurvey, settings: &WorkerSetti
         credentials_secret: &planned.plan.credentials_secret,
         ca_secret: planned.plan.store.ca_secret.as_ref(),
         holds: BTreeSet::new(),
+        keys: BTreeSet::new(),
         arguments: &["worker", "survey"],
     };
     run_spec(&run, settings)

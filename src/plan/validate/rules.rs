@@ -27,7 +27,26 @@ pub(super) fn check(rules: &[RetentionRule], source: &DataSource) -> Vec<Invalid
         }
         invalid.extend(each(rule, source));
     }
+    invalid.extend(key_secrets(rules));
     invalid
+}
+
+/// Whoever writes a policy must be allowed to read the Secrets that it names, and an API server asks that of one.
+fn key_secrets(rules: &[RetentionRule]) -> Option<Invalid> {
+    let mut keys = rules.iter().flat_map(|rule| {
+        let masks = rule.then.iter().flat_map(|then| &then.mask);
+        masks.filter_map(move |mask| Some((rule, mask, &mask.key_secret_ref.as_ref()?.name)))
+    });
+    let (.., first) = keys.next()?;
+    let (rule, mask, other) = keys.find(|(.., other)| *other != first)?;
+    let invalid = Invalid::new(
+        reasons::SEVERAL_KEY_SECRETS,
+        format!("then.mask[{}].keySecretRef.name", mask.column),
+        format!(
+            "the masks of a policy name one Secret, and there are `{first}` and `{other}`; put the keys into one, or write two policies"
+        ),
+    );
+    Some(invalid.in_rule(&rule.name))
 }
 
 /// Every mistake in one rule by itself.

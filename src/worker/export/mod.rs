@@ -34,7 +34,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 
 pub use self::deliver::Mounts;
-use self::subject::{HashKey, Subject};
+use self::subject::Subject;
 use super::progress::{self, Progress};
 use crate::contract::export::{
     Coverage, ExpirePlan, ExpireReport, ExportPlan, ExportReport, ExportResult, IdentifyPlan, IdentifyReport,
@@ -120,7 +120,7 @@ pub fn identify(settings: &Settings) -> IdentifyReport {
     };
     let found = read_plan::<IdentifyPlan>(&settings.plan, |plan| plan.version).and_then(|(plan, plan_hash)| {
         report.plan_hash = plan_hash;
-        let key = HashKey::read(&settings.hash_key, &plan.subject)?;
+        let key = subject::hash_key(&settings.hash_key, &plan.subject)?;
         let subject = Subject::read(&settings.subject, &plan.subject)?;
         Ok(subject.tag(&key, &plan.namespace_uid))
     });

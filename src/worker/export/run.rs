@@ -10,7 +10,7 @@ use super::context::Context;
 use super::deliver::Place;
 use super::fault::Fault;
 use super::store::StoreSnapshot;
-use super::subject::{self, HashKey, Subject};
+use super::subject::{self, Subject};
 use super::{coverage, csv, html, json, manifest, recipient, secret};
 use crate::contract::Problem;
 use crate::contract::export::{self as plan, Coverage, ExportPlan, ExportReport, ExportResult, ExportStore, Format};
@@ -76,7 +76,7 @@ async fn export(
     go_on(guard)?;
     // Keys and person first: with a wrong one nothing is read.
     let recipients = recipient::recipients(&plan.sealing)?;
-    let key = HashKey::read(&settings.hash_key, &plan.subject)?;
+    let key = subject::hash_key(&settings.hash_key, &plan.subject)?;
     let subject = Subject::read(&settings.subject, &plan.subject)?;
     subject::check(&subject.tag(&key, &plan.namespace_uid), &plan.expected)?;
     let place = Place::open(&plan.delivery, &settings.delivery)?;
@@ -185,5 +185,6 @@ fn access(settings: &Settings, index: usize, store: &ExportStore) -> Result<Acce
         ca,
         run: settings.run.chars().take(60).collect(),
         holds: crate::worker::holds::Holds::default(),
+        keys: crate::worker::pseudonymise::MaskKeys { directory: None },
     })
 }

@@ -2,14 +2,12 @@
 //! ever knows of them.
 
 use std::fmt;
-use std::fmt::Write as _;
 use std::path::Path;
 
-use aws_lc_rs::hmac;
-
 use super::secret;
-use crate::contract::export::{SHORTEST_HASH_KEY, SubjectSource, SubjectTag};
+use crate::contract::export::{SubjectSource, SubjectTag};
 use crate::contract::{Problem, Reason};
+use crate::worker::hash_key::HashKey;
 
 /// Longest value of an identity, in bytes.
 const LONGEST_VALUE: usize = 1024;
@@ -82,7 +80,7 @@ impl Subject {
         SubjectTag {
             tag: key.hash("privacy-operator subject", first, 16),
             digest: key.hash("privacy-operator identities", &all, 16),
-            key_id: key.hash("privacy-operator key", &[], 8),
+            key_id: key.id(8),
             identity: self
                 .identities
                 .first()
@@ -92,40 +90,9 @@ impl Subject {
     }
 }
 
-/// The key under which a person becomes a tag.
-pub struct HashKey(hmac::Key);
-
-impl HashKey {
-    /// Reads it, and refuses one that could be guessed.
-    pub fn read(directory: &Path, source: &SubjectSource) -> Result<Self, Problem> {
-        let field = "hashKeySecretRef";
-        let bytes = secret::required(directory, &source.hash_key, &source.hash_key_secret, field)?;
-        if bytes.len() < SHORTEST_HASH_KEY {
-            let detail = format!(
-                "key {} of Secret {} has {} bytes",
-                source.hash_key,
-                source.hash_key_secret,
-                bytes.len()
-            );
-            return Err(Problem::new(Reason::WeakHashKey, field, detail));
-        }
-        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes)))
-    }
-
-    /// The first bytes of the hash of some parts, each with its length before it, so that no two lists look alike.
-    fn hash(&self, purpose: &str, parts: &[&[u8]], length: usize) -> String {
-        let mut context = hmac::Context::with_key(&self.0);
-        for part in std::iter::once(&purpose.as_bytes()).chain(parts) {
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part);
-        }
-        let tag = context.sign();
-        tag.as_ref().iter().take(length).fold(String::new(), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-    }
+/// Reads the key under which a person becomes a tag.
+pub fn hash_key(directory: &Path, source: &SubjectSource) -> Result<HashKey, Problem> {
+    HashKey::read(directory, &source.hash_key_secret, &source.hash_key, "hashKeySecretRef")
 }
 
 /// Compares what a request was admitted for with what its Secret holds now.
@@ -159,7 +126,7 @@ mod tests {
         }
         std::fs::write(directory.path().join("key"), key).unwrap();
         let subject = Subject::read(directory.path(), &source()).unwrap();
-        let key = HashKey::read(directory.path(), &source()).unwrap();
+        let key = hash_key(directory.path(), &source()).unwrap();
         subject.tag(&key, namespace)
     }
 

@@ -9,6 +9,7 @@ use crate::worker::disposal;
 use crate::worker::judge::row;
 use crate::worker::marks::Marks;
 use crate::worker::pace::Pace;
+use crate::worker::pseudonymise::CHUNK;
 use crate::worker::sql::Parameter;
 use crate::worker::two_step::Prepared;
 use crate::worker::window::{Place, Window};
@@ -37,10 +38,16 @@ impl Sweep<'_> {
         sql.push(&format!(" AND {column} <= "));
         sql.bind_as(String::new(), &cast);
         let window = sql.parameters.len() - 2;
-        let statement = Prepared::new(self.client, self.judge, &sql).await?;
+        let statement = Prepared::new(self.client, self.judge, self.keys, &sql).await?;
         let probe = self.probe(anchor, &cast).await?;
 
-        let mut pace = Pace::new(FIRST_ROWS, LARGEST_ROWS);
+        // Each part of a batch whose values are read may go along the index again.
+        let most = if self.keys.is_empty() {
+            LARGEST_ROWS
+        } else {
+            CHUNK as u64
+        };
+        let mut pace = Pace::new(FIRST_ROWS, most);
         let mut marks = Marks::of(&anchor.marks);
         let mut lo = "-infinity".to_owned();
         loop {

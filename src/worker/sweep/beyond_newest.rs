@@ -12,7 +12,7 @@ const PLACES: usize = 500_000;
 impl Sweep<'_> {
     /// Disposes of every due row that is beyond the newest. `rows_left` tells whether some could not be.
     pub(super) async fn beyond_newest(&mut self, newest: &Newest<'_>) -> Result<(), Fault> {
-        let (mut statement, sql) = Prepared::of_newest(self.client, self.judge, newest).await?;
+        let (mut statement, sql) = Prepared::of_newest(self.client, self.judge, self.keys, newest).await?;
         let mut pace = Pace::new(FIRST_ROWS, LARGEST_ROWS);
         let mut rounds = 0;
         loop {
