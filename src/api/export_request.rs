@@ -22,8 +22,18 @@ use super::subject_rights_policy::Right;
     status = "ExportRequestStatus",
     derive = "PartialEq",
     doc = "One person's request for their data. The person is named in a Secret that only workers read. Nothing is read before the identity is confirmed and, unless the policy needs none, the request is approved. Only `spec.handling` can be changed.",
-    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
-    printcolumn(name = "Right", type_ = "string", json_path = ".spec.right"),
+    printcolumn(
+        name = "Phase",
+        type_ = "string",
+        json_path = ".status.phase",
+        description = "Where the request stands."
+    ),
+    printcolumn(
+        name = "Right",
+        type_ = "string",
+        json_path = ".spec.right",
+        description = "What the person asks for."
+    ),
     printcolumn(
         name = "Due",
         type_ = "string",
@@ -52,30 +62,35 @@ use super::subject_rights_policy::Right;
         name = "Policy",
         type_ = "string",
         json_path = ".spec.rightsPolicyRef.name",
+        description = "The policy that the request is handled by.",
         priority = 1
     ),
     printcolumn(
         name = "Lawful-Until",
         type_ = "string",
         json_path = ".status.lawfulUntil",
+        description = "Last day for the answer by law: the next working day where the due day is none.",
         priority = 1
     ),
     printcolumn(
         name = "Archive",
         type_ = "string",
         json_path = ".status.archive.location",
+        description = "Where the archive is.",
         priority = 1
     ),
     printcolumn(
         name = "Expires",
         type_ = "string",
         json_path = ".status.archive.expiresAt",
+        description = "When the archive is deleted.",
         priority = 1
     ),
     printcolumn(
         name = "Reason",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].reason",
+        description = "Why it is ready or is not.",
         priority = 1
     ),
     printcolumn(

@@ -33,7 +33,7 @@ pub enum ReadError {
         found: String,
     },
     /// No `metadata.name`.
-    #[error("{file}: a {kind} without metadata.name")]
+    #[error("{file}: {kind} without metadata.name")]
     Unnamed {
         /// The file.
         file: String,
@@ -216,7 +216,7 @@ impl Manifests {
             }
             kind => {
                 self.ignored
-                    .push(format!("{file}: a {kind} ({}) is ignored", head.api_version));
+                    .push(format!("{file}: {kind} ({}) is ignored", head.api_version));
                 Ok(())
             }
         }

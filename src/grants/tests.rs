@@ -119,7 +119,7 @@ fn other_kinds_and_unused_stores_are_left_out_with_a_remark() {
     assert_eq!(
         result.remarks,
         [
-            "3.yaml: a Deployment (apps/v1) is ignored",
+            "3.yaml: Deployment (apps/v1) is ignored",
             "4.yaml: DataSource shop/spare: no policy in the files refers to it, so there is nothing to grant",
         ]
     );
@@ -185,7 +185,7 @@ fn what_is_wrong_is_named_by_file_object_and_field() {
         (
             "name: logs, namespace",
             "generateName: logs, namespace",
-            "2.yaml: a DataRetentionPolicy without metadata.name",
+            "2.yaml: DataRetentionPolicy without metadata.name",
         ),
         (
             "v1alpha1",

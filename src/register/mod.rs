@@ -19,6 +19,7 @@ use serde::Serialize;
 
 pub use crate::plan::sentences::Language;
 pub use build::{Objects, build};
+pub(crate) use words::{mechanism, recipient_role};
 
 /// The whole register.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -228,7 +228,7 @@ pub(super) const fn basis(basis: LegalBasisKind, language: Language) -> &'static
     }
 }
 
-pub(super) const fn recipient_role(role: RecipientRole, language: Language) -> &'static str {
+pub(crate) const fn recipient_role(role: RecipientRole, language: Language) -> &'static str {
     match role {
         RecipientRole::Processor => language.pick("processor", "Auftragsverarbeiter"),
         RecipientRole::SubProcessor => language.pick("sub-processor", "Unterauftragsverarbeiter"),
@@ -250,7 +250,7 @@ pub(super) const fn agreement(agreement: AgreementType, language: Language) -> &
     }
 }
 
-pub(super) const fn mechanism(mechanism: TransferMechanism, language: Language) -> &'static str {
+pub(crate) const fn mechanism(mechanism: TransferMechanism, language: Language) -> &'static str {
     match mechanism {
         TransferMechanism::AdequacyDecision => {
             language.pick("adequacy decision, Art. 45", "Angemessenheitsbeschluss, Art. 45")

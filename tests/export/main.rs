@@ -26,3 +26,4 @@ mod steps;
 mod support;
 mod values;
 mod walk;
+mod written;

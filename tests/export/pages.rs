@@ -209,8 +209,6 @@ async fn the_first_page_answers_all_that_article_15_asks() {
         "Shop AG, Hauptstr. 1, 10115 Berlin, privacy@shop.example",
         "Dr. Ada Datenschutz",
         "Berliner Beauftragte für Datenschutz",
-        "Hoster GmbH (hosting; Processor)",
-        "Mailer Inc.: US (Standard contractual clauses; https://example.org/scc)",
         "LinkedIn",
         "a score of payments",
         "Keeping accounts",
@@ -219,6 +217,8 @@ async fn the_first_page_answers_all_that_article_15_asks() {
         (
             "index.html",
             [
+                "Hoster GmbH (hosting; processor)",
+                "Mailer Inc.: US (standard contractual clauses, Art. 46(2)(c); https://example.org/scc)",
                 "Your personal data at Shop AG",
                 "Art. 15 GDPR",
                 "one year after the last login",
@@ -230,6 +230,8 @@ async fn the_first_page_answers_all_that_article_15_asks() {
         (
             "index.de.html",
             [
+                "Hoster GmbH (hosting; Auftragsverarbeiter)",
+                "Mailer Inc.: US (Standardvertragsklauseln, Art. 46 Abs. 2 lit. c; https://example.org/scc)",
                 "Ihre personenbezogenen Daten bei Shop AG",
                 "Art. 15 DSGVO",
                 "ein Jahr nach der letzten Anmeldung",

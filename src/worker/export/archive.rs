@@ -1,37 +1,33 @@
 //! The archive, written as a stream: members -> zip -> age -> parts of a fixed size -> the place where it is delivered.
-//! Nothing of it is ever on disk in clear, and memory holds one part at most.
+//! Nothing of it is ever on disk in clear, and memory holds two parts at most: one is filled while the other is sent.
 //!
 //! Zip, because a person opens it by a double click on every system; tar is for people who know tar. Each member is
 //! compressed by itself, its sizes follow it, so that no member needs to be known before it is written.
+//!
+//! Compressing and sealing have a thread of their own (`pack.rs`), so that the store is read and rows are written meanwhile.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::rc::Rc;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use bytes::Bytes;
-use zip::write::{SimpleFileOptions, StreamWriter, ZipWriter};
+use tokio::sync::mpsc::{self, Sender};
+use tokio::task::{JoinError, JoinHandle};
+use zip::result::ZipError;
 
 use super::deliver::Sink;
 use super::fault::Fault;
+use super::pack::{self, Piece};
+use super::send::{self, Delivered, Part};
 use crate::contract::{Problem, Reason};
 use crate::worker::progress::Progress;
 
-/// Bytes of one part, as it is sent. With it an object may have 80 GB.
-pub const PART_BYTES: usize = 8 << 20;
+/// What is written is gathered up to this before it is hashed and handed on.
+const GATHERED: usize = 64 << 10;
 
-/// What one piece may add before the part is sent.
-const ROOM: usize = 2 << 20;
-
-/// What is written is gathered up to this before it is hashed and compressed.
-const GATHERED: usize = 32 << 10;
+/// Pieces that wait to be packed.
+const WAITING: usize = 2;
 
 /// More files than this would make the list of them larger than what they hold is worth.
 const MOST_MEMBERS: usize = 20_000;
-
-/// Speed counts for more than the last percent: the level is what zlib calls fast.
-const COMPRESSION: i64 = 1;
 
 /// A file in the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,51 +42,6 @@ pub struct Member {
     pub content: bool,
 }
 
-/// What was delivered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivered {
-    /// Bytes as delivered.
-    pub bytes: u64,
-    /// Parts.
-    pub parts: u64,
-    /// SHA-256 of what was delivered.
-    pub sha256: String,
-}
-
-/// What leaves age, or the zip writer where nothing is sealed.
-#[derive(Clone, Default)]
-struct Outlet(Rc<RefCell<Vec<u8>>>);
-
-impl Write for Outlet {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-enum Sealed {
-    Age(Box<age::stream::StreamWriter<Outlet>>),
-    Clear(Outlet),
-}
-
-impl Write for Sealed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Age(writer) => writer.write(bytes),
-            Self::Clear(outlet) => outlet.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        // A flush would end a chunk of age, and all chunks but the last have one size.
-        Ok(())
-    }
-}
-
 struct Open {
     name: String,
     digest: Context,
@@ -98,102 +49,64 @@ struct Open {
     content: bool,
 }
 
-/// An archive under way.
-pub struct Archive<'a> {
-    zip: ZipWriter<StreamWriter<Sealed>>,
-    gathered: Vec<u8>,
-    open: Option<Open>,
-    members: BTreeMap<String, Member>,
-    parts: Parts<'a>,
+struct Working {
+    packing: JoinHandle<Result<(), ZipError>>,
+    sending: JoinHandle<Result<Option<Delivered>, Fault>>,
 }
 
-/// What is ready is sent in parts of one size.
-struct Parts<'a> {
-    outlet: Outlet,
-    sink: Sink,
-    digest: Context,
-    bytes: u64,
-    sent: u64,
-    largest: u64,
-    live: &'a Progress,
-}
-
-impl Parts<'_> {
-    /// Sends parts as long as at least `from` bytes wait.
-    async fn send(&mut self, from: usize) -> Result<(), Fault> {
-        loop {
-            let part = {
-                let mut waiting = self.outlet.0.borrow_mut();
-                if waiting.len() < from.max(1) {
-                    return Ok(());
-                }
-                let length = waiting.len().min(PART_BYTES);
-                // As much room as one part will need, so that it never grows to twice of it.
-                let mut rest = Vec::with_capacity(PART_BYTES + ROOM);
-                rest.extend_from_slice(&waiting[length..]);
-                waiting.truncate(length);
-                std::mem::replace(&mut *waiting, rest)
-            };
-            self.bytes += part.len() as u64;
-            if self.bytes > self.largest {
-                let detail = format!("more than {} bytes", self.largest);
-                return Err(Fault::Stop(Problem::new(Reason::ArchiveTooLarge, "limits", detail)));
-            }
-            self.digest.update(&part);
-            self.sent += 1;
-            self.sink.part(Bytes::from(part)).await?;
-            self.live.set_bytes(i64::try_from(self.bytes).unwrap_or(i64::MAX));
+impl Working {
+    async fn end(self) -> Result<Delivered, Fault> {
+        match joined(self.sending.await)? {
+            Some(delivered) => Ok(delivered),
+            // Nothing fails while it is sent, so it does while it is packed.
+            None => Err(joined(self.packing.await)
+                .err()
+                .map_or_else(given_up, |error| pack::fault(&error))),
         }
     }
 }
 
-impl<'a> Archive<'a> {
+/// An archive under way.
+pub struct Archive {
+    gathered: Vec<u8>,
+    open: Option<Open>,
+    members: BTreeMap<String, Member>,
+    pieces: Sender<Piece>,
+    /// Who packs and who sends; none where they have ended.
+    working: Option<Working>,
+}
+
+impl Archive {
     /// Begins an archive. No recipient: it is not sealed.
     pub fn begin(
         recipients: &[age::x25519::Recipient],
         sink: Sink,
         largest: u64,
-        live: &'a Progress,
+        live: &Progress,
     ) -> Result<Self, Fault> {
-        let outlet = Outlet::default();
-        let sealed = if recipients.is_empty() {
-            Sealed::Clear(outlet.clone())
-        } else {
-            let recipients = recipients.iter().map(|recipient| recipient as &dyn age::Recipient);
-            let cannot = |_| Problem::new(Reason::InvalidRecipient, "sealTo", "the keys cannot be used together");
-            let encryptor = age::Encryptor::with_recipients(recipients).map_err(cannot)?;
-            let writer = encryptor.wrap_output(outlet.clone()).map_err(|error| broken(&error))?;
-            Sealed::Age(Box::new(writer))
-        };
+        let (parts, receiver) = mpsc::channel::<Part>(1);
+        let packer = pack::begin(recipients, parts)?;
+        let (pieces, waiting) = mpsc::channel(WAITING);
         Ok(Self {
-            zip: ZipWriter::new_stream(sealed),
             gathered: Vec::with_capacity(GATHERED * 2),
             open: None,
             members: BTreeMap::new(),
-            parts: Parts {
-                outlet,
-                sink,
-                digest: Context::new(&SHA256),
-                bytes: 0,
-                sent: 0,
-                largest,
-                live,
-            },
+            pieces,
+            working: Some(Working {
+                packing: tokio::task::spawn_blocking(move || packer.pack(waiting)),
+                sending: tokio::spawn(send::send(receiver, sink, largest, live.clone())),
+            }),
         })
     }
 
     /// Begins a member. `content`: the person's data alone decides what is in it. `long`: it may have more than 4 GB.
-    pub fn member(&mut self, name: &str, content: bool, long: bool) -> Result<(), Fault> {
+    pub async fn member(&mut self, name: &str, content: bool, long: bool) -> Result<(), Fault> {
         if self.members.len() >= MOST_MEMBERS {
             let detail = format!("more than {MOST_MEMBERS} files");
             return Err(Problem::new(Reason::ArchiveTooLarge, "limits", detail).into());
         }
-        let options = SimpleFileOptions::default()
-            .compression_method(zip::CompressionMethod::Deflated)
-            .compression_level(Some(COMPRESSION))
-            .unix_permissions(0o644)
-            .large_file(long);
-        self.zip.start_file(name, options).map_err(|error| zip_fault(&error))?;
+        let begin = Piece::Member(name.to_owned(), long);
+        self.hand_on(begin).await?;
         self.open = Some(Open {
             name: name.to_owned(),
             digest: Context::new(&SHA256),
@@ -214,29 +127,38 @@ impl<'a> Archive<'a> {
         self.open.as_ref().map_or(0, |open| open.bytes) + self.gathered.len() as u64
     }
 
-    /// Takes on what was written, and delivers whole parts. To be called after every few kilobytes.
+    /// Hands on what was written. To be called after every few kilobytes.
     pub async fn drain(&mut self) -> Result<(), Fault> {
         if self.gathered.len() >= GATHERED {
-            self.compress()?;
+            self.hand_on_bytes().await?;
         }
-        self.parts.send(PART_BYTES).await
+        Ok(())
     }
 
-    fn compress(&mut self) -> Result<(), Fault> {
+    async fn hand_on_bytes(&mut self) -> Result<(), Fault> {
+        // With room for what the last row adds.
+        let bytes = std::mem::replace(&mut self.gathered, Vec::with_capacity(GATHERED + GATHERED / 8));
         if let Some(open) = &mut self.open {
-            open.digest.update(&self.gathered);
-            open.bytes += self.gathered.len() as u64;
+            open.digest.update(&bytes);
+            open.bytes += bytes.len() as u64;
         }
-        self.zip.write_all(&self.gathered).map_err(|error| broken(&error))?;
-        self.gathered.clear();
-        // One long piece must not be held for ever.
-        self.gathered.shrink_to(GATHERED * 4);
-        Ok(())
+        self.hand_on(Piece::Bytes(bytes)).await
+    }
+
+    async fn hand_on(&mut self, piece: Piece) -> Result<(), Fault> {
+        if self.pieces.send(piece).await.is_ok() {
+            return Ok(());
+        }
+        // Whoever packs has ended, since it or whoever sends cannot go on.
+        match self.working.take() {
+            Some(working) => working.end().await.map(drop),
+            None => Err(given_up()),
+        }
     }
 
     /// Ends the member.
     pub async fn end(&mut self, rows: Option<i64>) -> Result<(), Fault> {
-        self.compress()?;
+        self.hand_on_bytes().await?;
         if let Some(open) = self.open.take() {
             let member = Member {
                 bytes: open.bytes,
@@ -246,7 +168,7 @@ impl<'a> Archive<'a> {
             };
             self.members.insert(open.name, member);
         }
-        self.drain().await
+        Ok(())
     }
 
     /// The members so far, by name.
@@ -266,42 +188,36 @@ impl<'a> Archive<'a> {
     }
 
     /// Ends the archive and delivers it, all or nothing.
-    pub async fn finish(self) -> Result<Delivered, Fault> {
-        let Self { zip, mut parts, .. } = self;
-        let sealed = match zip.finish() {
-            Ok(writer) => writer.into_inner(),
-            Err(error) => {
-                parts.sink.abort().await;
-                return Err(zip_fault(&error));
-            }
-        };
-        let ended = match sealed {
-            Sealed::Age(writer) => writer.finish().map(drop).map_err(|error| broken(&error)),
-            Sealed::Clear(_) => Ok(()),
-        };
-        let sent = match ended {
-            Ok(()) => parts.send(1).await,
-            Err(fault) => Err(fault),
-        };
-        if let Err(fault) = sent {
-            parts.sink.abort().await;
-            return Err(fault);
+    pub async fn finish(mut self) -> Result<Delivered, Fault> {
+        self.hand_on(Piece::End).await?;
+        match self.working {
+            Some(working) => working.end().await,
+            None => Err(given_up()),
         }
-        parts.sink.finish().await?;
-        Ok(Delivered {
-            bytes: parts.bytes,
-            parts: parts.sent,
-            sha256: hex(parts.digest.finish().as_ref()),
-        })
     }
 
     /// Gives the archive up: nothing of it stays.
     pub async fn abort(self) {
-        self.parts.sink.abort().await;
+        // Without a last part, what was sent is given up.
+        drop(self.pieces);
+        if let Some(working) = self.working {
+            let _ = working.end().await;
+        }
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+fn given_up() -> Fault {
+    Fault::stop(Reason::Interrupted)
+}
+
+/// What a task of ours came to. It panics where the task did.
+fn joined<T>(ended: Result<T, JoinError>) -> T {
+    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+/// In hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes
         .iter()
@@ -310,23 +226,4 @@ fn hex(bytes: &[u8]) -> String {
             let _ = write!(text, "{byte:02x}");
             text
         })
-}
-
-/// Writing into memory does not fail; what remains is a member that grew beyond what its header can say.
-fn broken(_: &io::Error) -> Fault {
-    Problem::new(
-        Reason::ArchiveTooLarge,
-        "limits",
-        "a file of the archive is larger than its format allows",
-    )
-    .into()
-}
-
-fn zip_fault(_: &zip::result::ZipError) -> Fault {
-    Problem::new(
-        Reason::ArchiveTooLarge,
-        "limits",
-        "the archive is larger than its format allows",
-    )
-    .into()
 }

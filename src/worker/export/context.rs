@@ -2,7 +2,6 @@
 
 use super::dataset::Dataset;
 use super::fault::Fault;
-use super::rows::Cell;
 use super::store::StoreSnapshot;
 use super::subject::Subject;
 use crate::contract::export::{ExportPlan, Format};
@@ -113,47 +112,9 @@ fn ending(first: &[u8]) -> &'static str {
     }
 }
 
-/// An instant as the store writes it in UTC, in the form of RFC 3339: `2026-01-02 03:04:05.6+00` becomes
-/// `2026-01-02T03:04:05.6Z`. What is no such time (`infinity`, years before Christ) stays as it is.
-#[must_use]
-pub fn instant(text: &str) -> String {
-    match (text.strip_suffix("+00"), text.as_bytes().get(10)) {
-        (Some(rest), Some(b' ')) => format!("{}T{}Z", &rest[..10], &rest[11..]),
-        _ => text.to_owned(),
-    }
-}
-
-/// A date and time without a zone: `2026-01-02T03:04:05`.
-#[must_use]
-pub fn local_time(text: &str) -> String {
-    if text.as_bytes().get(10) == Some(&b' ')
-        && text.starts_with(|first: char| first.is_ascii_digit())
-        && !text.ends_with("BC")
-    {
-        format!("{}T{}", &text[..10], &text[11..])
-    } else {
-        text.to_owned()
-    }
-}
-
-/// Whether a value is there and may be read.
-#[must_use]
-pub const fn has_file(cell: &Cell) -> bool {
-    matches!(cell, Cell::File(..))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_written_as_machines_read_them() {
-        assert_eq!(instant("2026-01-02 03:04:05.6+00"), "2026-01-02T03:04:05.6Z");
-        assert_eq!(instant("infinity"), "infinity");
-        assert_eq!(instant("0044-03-15 12:00:00+00 BC"), "0044-03-15 12:00:00+00 BC");
-        assert_eq!(local_time("2026-01-02 03:04:05"), "2026-01-02T03:04:05");
-        assert_eq!(local_time("-infinity"), "-infinity");
-    }
 
     #[test]
     fn names_in_the_archive_lead_nowhere_else() {

@@ -2,9 +2,9 @@
 //! spreadsheet would take for a formula begins with an apostrophe.
 
 use super::archive::Archive;
-use super::context::{Context, Part, instant, local_time};
+use super::context::{Context, Part};
 use super::fault::Fault;
-use super::rows::{Cell, Record, TextPieces};
+use super::rows::{Cell, Place, TextPieces};
 use super::shape::Shape;
 use crate::domain::escape::is_formula;
 
@@ -12,9 +12,9 @@ use crate::domain::escape::is_formula;
 const OTHER_PERSON: &str = "other person";
 
 /// Writes a file for each dataset.
-pub async fn write(context: &Context<'_>, archive: &mut Archive<'_>) -> Result<(), Fault> {
+pub async fn write(context: &Context<'_>, archive: &mut Archive) -> Result<(), Fault> {
     for part in context.parts() {
-        archive.member(&format!("csv/{}.csv", part.name()), true, true)?;
+        archive.member(&format!("csv/{}.csv", part.name()), true, true).await?;
         archive.out().extend_from_slice("\u{feff}".as_bytes());
         for (place, column) in part.dataset.columns.iter().enumerate() {
             separate(archive.out(), place);
@@ -22,13 +22,20 @@ pub async fn write(context: &Context<'_>, archive: &mut Archive<'_>) -> Result<(
             archive.out().push(b'"');
         }
         archive.out().extend_from_slice(b"\r\n");
-        let mut records = part.store.records(part.place, context.subject).await?;
+        let mut records = part.store.records(part.place, context.subject, false).await?;
         let mut row = 0;
         while let Some(record) = records.next().await.map_err(|error| part.store.fault(&error))? {
             row += 1;
-            write_row(archive, &part, &record, row).await?;
+            for (place, cell) in record.cells().enumerate() {
+                separate(archive.out(), place);
+                match (cell, record.place) {
+                    (Cell::Long(_), Some(at)) => long(archive, &part, place, at).await?,
+                    _ => value(archive.out(), &part, (row, place), cell),
+                }
+            }
+            archive.out().extend_from_slice(b"\r\n");
             archive.drain().await?;
-            if row % 256 == 0 {
+            if row % 1024 == 0 {
                 context.go_on()?;
             }
         }
@@ -37,37 +44,32 @@ pub async fn write(context: &Context<'_>, archive: &mut Archive<'_>) -> Result<(
     Ok(())
 }
 
-async fn write_row(archive: &mut Archive<'_>, part: &Part<'_>, record: &Record, row: u64) -> Result<(), Fault> {
-    for (place, (column, cell)) in part.dataset.columns.iter().zip(&record.cells).enumerate() {
-        separate(archive.out(), place);
-        match (cell, &record.place) {
-            // No value is an empty field without quotes; an empty text has quotes.
-            (Cell::Null, _) | (Cell::Long(_), None) => continue,
-            (Cell::OtherPerson, _) => begin(archive.out(), OTHER_PERSON, Shape::Text),
-            (Cell::Text(text), _) => match column.shape {
-                Shape::Instant => begin(archive.out(), &instant(text), Shape::Instant),
-                Shape::LocalTime => begin(archive.out(), &local_time(text), Shape::LocalTime),
-                shape => begin(archive.out(), text, shape),
-            },
-            (Cell::File(_, first), _) => begin(archive.out(), &part.file(row, place, first), Shape::Bytes),
-            (Cell::Long(_), Some(at)) => {
-                let mut pieces = TextPieces::new(part.store.client(), part.dataset, place, at);
-                let mut is_first = true;
-                while let Some(piece) = pieces.next().await.map_err(|error| part.store.fault(&error))? {
-                    if is_first {
-                        begin(archive.out(), &piece, column.shape);
-                    } else {
-                        escaped(archive.out(), &piece);
-                    }
-                    is_first = false;
-                    archive.drain().await?;
-                }
-            }
+/// A long value, piece by piece.
+async fn long(archive: &mut Archive, part: &Part<'_>, column: usize, at: Place) -> Result<(), Fault> {
+    let mut pieces = TextPieces::new(part.store.client(), part.dataset, column, at);
+    let mut is_first = true;
+    while let Some(piece) = pieces.next().await.map_err(|error| part.store.fault(&error))? {
+        if is_first {
+            begin(archive.out(), &piece, part.dataset.columns[column].shape);
+        } else {
+            escaped(archive.out(), &piece);
         }
-        archive.out().push(b'"');
+        is_first = false;
+        archive.drain().await?;
     }
-    archive.out().extend_from_slice(b"\r\n");
+    archive.out().push(b'"');
     Ok(())
+}
+
+fn value(out: &mut Vec<u8>, part: &Part<'_>, (row, column): (u64, usize), cell: Cell<'_>) {
+    match cell {
+        // No value is an empty field without quotes; an empty text has quotes.
+        Cell::Null | Cell::Long(_) => return,
+        Cell::OtherPerson => begin(out, OTHER_PERSON, Shape::Text),
+        Cell::Text(text) => begin(out, text, part.dataset.columns[column].shape),
+        Cell::File(_, first) => begin(out, &part.file(row, column, &first), Shape::Bytes),
+    }
+    out.push(b'"');
 }
 
 fn separate(out: &mut Vec<u8>, place: usize) {
@@ -87,11 +89,11 @@ fn begin(out: &mut Vec<u8>, text: &str, shape: Shape) {
 }
 
 fn escaped(out: &mut Vec<u8>, text: &str) {
-    for byte in text.bytes() {
-        if byte == b'"' {
-            out.push(b'"');
+    for (place, run) in text.split('"').enumerate() {
+        if place > 0 {
+            out.extend_from_slice(b"\"\"");
         }
-        out.push(byte);
+        out.extend_from_slice(run.as_bytes());
     }
 }
 

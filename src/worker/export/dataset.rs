@@ -4,6 +4,7 @@
 use super::keys::KeySet;
 use super::lookup::Table;
 use super::shape::{Comparison, Shape};
+use super::wire::Wire;
 use crate::contract::export::{Activity, Basis, ExportDataset, ExportStore, Origin, Right, SubjectBy};
 use crate::contract::{Problem, Reason};
 
@@ -52,10 +53,20 @@ pub struct OutputColumn {
     pub name: String,
     /// What it holds.
     pub shape: Shape,
+    /// How its values leave the store.
+    pub wire: Wire,
     /// Category of personal data.
     pub category: Option<String>,
     /// Where the data came from.
     pub origin: Option<Origin>,
+}
+
+impl OutputColumn {
+    /// Whether a value can be so long that it is fetched piece by piece.
+    #[must_use]
+    pub const fn can_be_long(&self) -> bool {
+        self.wire.is_unbounded() && self.shape.can_be_long()
+    }
 }
 
 /// One way in which a row is a person's.
@@ -200,6 +211,7 @@ fn begin(
             columns.push(OutputColumn {
                 name: name.clone(),
                 shape: Shape::of(found),
+                wire: Wire::of(found),
                 category: declaration.and_then(|field| field.category.clone()),
                 origin,
             });

@@ -31,6 +31,8 @@ pub struct Table {
 pub struct Column {
     /// Its type as it stands in a cast, schema and all.
     pub cast: String,
+    /// Its type modifier, in which a length or a precision is; -1 where it has none, or where a domain has it.
+    pub modifier: i32,
     /// What can be done with the type.
     pub kind: Kind,
     /// The role may read it.
@@ -64,7 +66,7 @@ const COLUMNS: &str = "
     UNION ALL
     SELECT base.type, t.oid, t.typtype, t.typbasetype FROM base JOIN pg_type t ON t.oid = base.typbasetype WHERE base.typtype = 'd')
 SELECT a.attrelid::int8, a.attname::text, n.nspname::text, b.typname::text, b.typtype::text,
-       has_column_privilege(a.attrelid, a.attnum, 'SELECT')
+       has_column_privilege(a.attrelid, a.attnum, 'SELECT'), a.atttypmod
   FROM pg_attribute a
   JOIN base ON base.type = a.atttypid AND base.typtype <> 'd'
   JOIN pg_type b ON b.oid = base.base
@@ -117,6 +119,7 @@ fn table(name: TableName, row: Option<&Row>, columns: &[Row], field: &str) -> Re
             cast: catalogue::cast(schema, type_name),
             kind: catalogue::kind(schema, type_name, type_type),
             may_select: column.get(5),
+            modifier: column.get(6),
         };
         (column.get(1), found)
     });

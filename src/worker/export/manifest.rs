@@ -8,16 +8,16 @@ use super::coverage;
 use super::fault::Fault;
 
 /// Writes `manifest.json`, the last member.
-pub async fn write(context: &Context<'_>, archive: &mut Archive<'_>) -> Result<(), Fault> {
+pub async fn write(context: &Context<'_>, archive: &mut Archive) -> Result<(), Fault> {
     let manifest = manifest(context, archive);
-    archive.member("manifest.json", false, false)?;
+    archive.member("manifest.json", false, false).await?;
     // A value of JSON can always be written.
     let _ = serde_json::to_writer_pretty(&mut *archive.out(), &manifest);
     archive.out().push(b'\n');
     archive.end(None).await
 }
 
-fn manifest(context: &Context<'_>, archive: &Archive<'_>) -> Value {
+fn manifest(context: &Context<'_>, archive: &Archive) -> Value {
     let plan = context.plan;
     let missing = coverage::missing(context);
     let stores: Vec<Value> = context

@@ -17,14 +17,17 @@ mod json;
 mod keys;
 mod lookup;
 mod manifest;
+mod pack;
 mod query;
 mod recipient;
 mod rows;
 mod run;
 pub(super) mod secret;
+mod send;
 mod shape;
 mod store;
 mod subject;
+mod wire;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

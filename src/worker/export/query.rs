@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use tokio_postgres::types::{ToSql, Type};
 
-use super::dataset::{By, Dataset, Path, Relation};
+use super::dataset::{By, Dataset, OutputColumn, Path, Relation};
 use super::keys::{KeyColumn, KeySet};
 use super::shape::{Comparison, LONGEST_INLINE, Shape, qualified};
 use super::subject::Subject;
+use super::wire::Wire;
 
 /// A bound value.
 #[derive(Debug)]
@@ -58,6 +59,17 @@ pub struct Known<'a> {
     pub keys: &'a [Vec<Arc<KeySet>>],
 }
 
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Select {
+    /// The keys that other datasets want.
+    Keys,
+    /// What leaves the store too, in order; of long values only the length.
+    Data,
+    /// The same where it is known that no value is long, and nothing will be asked for piece by piece.
+    ShortData,
+}
+
 /// Where each thing stands in a row of the result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Layout {
@@ -67,21 +79,24 @@ pub struct Layout {
     pub place: bool,
     /// Columns of the wanted keys.
     pub keys: usize,
+    /// Whether a length follows each value that can be long.
+    pub lengths: bool,
 }
 
 impl Layout {
-    /// The layout of a dataset's rows. `data`: with what leaves the store.
+    /// The layout of a dataset's rows.
     #[must_use]
-    pub fn of(dataset: &Dataset, data: bool) -> Self {
-        let long = |shape: Shape| shape.can_be_long() || shape == Shape::Bytes;
+    pub fn of(dataset: &Dataset, select: Select) -> Self {
+        let in_pieces = |column: &OutputColumn| column.can_be_long() || column.shape == Shape::Bytes;
         Self {
             flags: if dataset.paths.len() > 1 {
                 dataset.paths.len()
             } else {
                 0
             },
-            place: data && dataset.columns.iter().any(|column| long(column.shape)),
+            place: select == Select::Data && dataset.columns.iter().any(in_pieces),
             keys: dataset.wanted.iter().map(|wanted| wanted.columns.len()).sum(),
+            lengths: select == Select::Data,
         }
     }
 
@@ -98,82 +113,105 @@ impl Layout {
     }
 }
 
-/// The rows of a dataset that are the person's; `None` where no row can be. `data`: what leaves the store too, in order;
-/// else only keys.
+/// The rows of a dataset that are the person's; `None` where no row can be.
 #[must_use]
-pub fn rows(known: &Known<'_>, dataset: &Dataset, data: bool) -> Option<Query> {
-    let mut query = Query::default();
-    let predicates: Vec<String> = dataset
-        .paths
-        .iter()
-        .map(|path| predicate(known, &mut query, dataset, path, "t"))
-        .collect::<Option<Vec<String>>>()
-        .unwrap_or_default();
-    if predicates.iter().all(|predicate| predicate == NEVER) {
-        return None;
-    }
-    let layout = Layout::of(dataset, data);
-    let mut select: Vec<String> = Vec::new();
+pub fn rows(known: &Known<'_>, dataset: &Dataset, select: Select) -> Option<Query> {
+    let (mut query, predicates) = predicates(known, dataset)?;
+    let layout = Layout::of(dataset, select);
+    let mut columns: Vec<String> = Vec::new();
     if layout.flags > 0 {
         // NULL is neither: a comparison with an empty column.
-        select.extend(predicates.iter().map(|predicate| format!("({predicate}) IS TRUE")));
+        columns.extend(predicates.iter().map(|predicate| format!("({predicate}) IS TRUE")));
     }
     if layout.place {
         // Only partitions need to be told apart: a table of its own needs no right on `tableoid`.
         let table = if dataset.table.partitioned {
             "t.tableoid::int8"
         } else {
-            "0::int8"
+            "NULL::int8"
         };
-        select.push(format!("t.ctid::text, {table}"));
+        columns.push(format!("t.ctid, {table}"));
     }
     let wanted = dataset.wanted.iter().flat_map(|wanted| &wanted.columns);
-    select.extend(wanted.map(|column| format!("{}::text", qualified("t", column))));
-    if data {
-        select.extend(dataset.columns.iter().map(|column| output(&column.name, column.shape)));
+    columns.extend(wanted.map(|column| format!("{}::text", qualified("t", column))));
+    if select != Select::Keys {
+        columns.extend(dataset.columns.iter().map(|column| output(column, select)));
     }
-    if select.is_empty() {
-        select.push("1".to_owned());
+    if columns.is_empty() {
+        columns.push("1".to_owned());
     }
-    query.sql = format!(
-        "SELECT {} FROM {} AS t WHERE {}",
-        select.join(", "),
-        dataset.table.name.quoted(),
-        predicates.join(" OR ")
-    );
-    if data {
+    query.sql = format!("SELECT {} {}", columns.join(", "), found(dataset, &predicates));
+    if select != Select::Keys {
         query.sql.push_str(" ORDER BY ");
         query.sql.push_str(&order(dataset));
     }
     Some(query)
 }
 
-/// How many rows that are.
+/// How many rows that are, and whether a value of them is long.
 #[must_use]
 pub fn count(known: &Known<'_>, dataset: &Dataset) -> Option<Query> {
-    let mut query = rows(known, dataset, false)?;
-    query.sql = format!("SELECT count(*) FROM ({}) AS found", query.sql);
+    let (mut query, predicates) = predicates(known, dataset)?;
+    let long = dataset.columns.iter().filter(|column| column.can_be_long());
+    let long: Vec<String> = long
+        .map(|column| format!("octet_length({}) > {LONGEST_INLINE}", text(column)))
+        .collect();
+    let any = if long.is_empty() {
+        NEVER.to_owned()
+    } else {
+        format!("bool_or({}) IS TRUE", long.join(" OR "))
+    };
+    query.sql = format!("SELECT count(*), {any} {}", found(dataset, &predicates));
     Some(query)
+}
+
+/// For each path, what says that a row is the person's; `None` where no row can be.
+fn predicates(known: &Known<'_>, dataset: &Dataset) -> Option<(Query, Vec<String>)> {
+    let mut query = Query::default();
+    let predicates: Vec<String> = dataset
+        .paths
+        .iter()
+        .map(|path| predicate(known, &mut query, dataset, path, "t"))
+        .collect::<Option<Vec<String>>>()?;
+    let none = predicates.iter().all(|predicate| predicate == NEVER);
+    (!none).then_some((query, predicates))
+}
+
+fn found(dataset: &Dataset, predicates: &[String]) -> String {
+    format!(
+        "FROM {} AS t WHERE {}",
+        dataset.table.name.quoted(),
+        predicates.join(" OR ")
+    )
 }
 
 /// No row fits.
 const NEVER: &str = "false";
 
-/// One value: its text where that is short, else its length.
-fn output(column: &str, shape: Shape) -> String {
-    let column = qualified("t", column);
-    if shape == Shape::Bytes {
+/// One value: itself where it is short, else its length.
+fn output(column: &OutputColumn, select: Select) -> String {
+    let text = text(column);
+    if column.shape == Shape::Bytes {
+        let bytes = qualified("t", &column.name);
         // Length and the first bytes, by which the kind of file is told.
-        return format!("octet_length({column})::text || ':' || encode(substring({column} FROM 1 FOR 16), 'hex')");
+        return format!("octet_length({bytes})::text || ':' || encode(substring({bytes} FROM 1 FOR 16), 'hex')");
     }
-    let text = shape.rendered(&column);
-    if !shape.can_be_long() {
+    if select == Select::ShortData || !column.can_be_long() {
         return text;
     }
     format!(
         "CASE WHEN octet_length({text}) <= {LONGEST_INLINE} THEN {text} END, \
          CASE WHEN octet_length({text}) > {LONGEST_INLINE} THEN octet_length({text})::int8 END"
     )
+}
+
+/// A value as it leaves the store.
+fn text(column: &OutputColumn) -> String {
+    let name = qualified("t", &column.name);
+    match column.wire {
+        Wire::Rendered => column.shape.rendered(&name),
+        _ => name,
+    }
 }
 
 /// The same data always comes in the same order.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Settings;
-use super::archive::{Archive, Delivered};
+use super::archive::Archive;
 use super::context::Context;
 use super::deliver::Place;
 use super::fault::Fault;
+use super::send::Delivered;
 use super::store::StoreSnapshot;
 use super::subject::{self, Subject};
 use super::{coverage, csv, html, json, manifest, recipient, secret};
@@ -137,7 +138,7 @@ async fn export(
 }
 
 /// Writes the members, the list of them last.
-async fn write(context: &Context<'_>, archive: &mut Archive<'_>) -> Result<(), Fault> {
+async fn write(context: &Context<'_>, archive: &mut Archive) -> Result<(), Fault> {
     context.go_on()?;
     if context.has(Format::Html) {
         html::write(context, archive).await?;

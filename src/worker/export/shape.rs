@@ -88,7 +88,7 @@ impl Shape {
         }
     }
 
-    /// Whether a value can be so long that it is fetched piece by piece.
+    /// Whether values can be so long that they are fetched piece by piece, where their type sets no bound.
     #[must_use]
     pub const fn can_be_long(self) -> bool {
         matches!(

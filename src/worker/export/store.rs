@@ -1,6 +1,5 @@
 //! A store in one snapshot: opened, looked up, and walked level by level from the person's identities.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,7 +13,7 @@ use super::dataset::{self, Dataset};
 use super::fault::Fault;
 use super::keys::KeySet;
 use super::lookup;
-use super::query::{self, Known};
+use super::query::{self, Known, Query, Select};
 use super::rows::{Cursor, Record};
 use super::subject::Subject;
 use crate::contract::export::{Activity, ExportStore, Right};
@@ -62,6 +61,8 @@ pub struct Walked {
     pub rows: i64,
     /// The rows themselves, where they are few.
     pub kept: Option<Vec<Record>>,
+    /// Whether a value may have to be fetched piece by piece.
+    pub long: bool,
 }
 
 impl<'a> StoreSnapshot<'a> {
@@ -167,7 +168,8 @@ impl<'a> StoreSnapshot<'a> {
         };
         let mut keys = dataset.key_sets();
         let data = dataset.left_out.is_none();
-        let Some(mut cursor) = self.cursor(place, subject, data).await? else {
+        let select = if data { Select::Data } else { Select::Keys };
+        let Some(mut cursor) = self.cursor(place, subject, select).await? else {
             walked.kept = Some(Vec::new());
             return Ok((walked, keys));
         };
@@ -177,9 +179,9 @@ impl<'a> StoreSnapshot<'a> {
             walked.rows += 1;
             found.collect(dataset, &mut keys);
             if data {
-                let record = cursor.record(&found);
+                let record = cursor.record(&found).map_err(|error| self.fault(&error))?;
                 size += record.size();
-                kept.push(record);
+                kept.push(record.clone());
                 if size > room {
                     // Too many to be kept: they are read again when they are written. Here only their keys count.
                     drop(kept);
@@ -195,7 +197,7 @@ impl<'a> StoreSnapshot<'a> {
         Ok((walked, keys))
     }
 
-    /// The number of rows and their keys, without what leaves the store.
+    /// The number of rows, whether one is long, and their keys, without what leaves the store.
     async fn walk_keys(
         &self,
         place: usize,
@@ -207,17 +209,17 @@ impl<'a> StoreSnapshot<'a> {
             return Ok((walked, Vec::new()));
         };
         let mut keys = dataset.key_sets();
+        (walked.rows, walked.long) = self.count(dataset, subject).await?;
+        live.add_rows(u64::try_from(walked.rows).unwrap_or(0));
         if keys.is_empty() {
-            walked.rows = self.count(dataset, subject).await?;
-            live.add_rows(u64::try_from(walked.rows).unwrap_or(0));
             return Ok((walked, keys));
         }
-        if let Some(mut cursor) = self.cursor(place, subject, false).await? {
+        let mut seen = 0_u64;
+        if let Some(mut cursor) = self.cursor(place, subject, Select::Keys).await? {
             while let Some(found) = cursor.next().await.map_err(|error| self.fault(&error))? {
-                walked.rows += 1;
-                live.add_rows(1);
+                seen += 1;
                 found.collect(dataset, &mut keys);
-                if walked.rows % 1000 == 0 {
+                if seen.is_multiple_of(1000) {
                     guard.stop().map_or(Ok(()), |reason| Err(Fault::stop(reason)))?;
                 }
             }
@@ -225,12 +227,13 @@ impl<'a> StoreSnapshot<'a> {
         Ok((walked, keys))
     }
 
-    async fn count(&self, dataset: &Dataset, subject: &Subject) -> Result<i64, Fault> {
+    async fn count(&self, dataset: &Dataset, subject: &Subject) -> Result<(i64, bool), Fault> {
         let Some(query) = query::count(&self.known(subject), dataset) else {
-            return Ok(0);
+            return Ok((0, false));
         };
         let row = self.client.query_typed_one(&query.sql, &query.values()).await;
-        Ok(row.map_err(|error| self.fault(&StoreError::of(&error)))?.get(0))
+        let row = row.map_err(|error| self.fault(&StoreError::of(&error)))?;
+        Ok((row.get(0), row.get(1)))
     }
 
     const fn known<'b>(&'b self, subject: &'b Subject) -> Known<'b> {
@@ -241,30 +244,50 @@ impl<'a> StoreSnapshot<'a> {
         }
     }
 
-    /// The rows of a dataset; `None` where no row can be the person's. `data`: with what leaves the store.
-    pub async fn cursor(&self, place: usize, subject: &Subject, data: bool) -> Result<Option<Cursor<'_>>, Fault> {
-        let Some(dataset) = &self.datasets[place] else {
-            return Ok(None);
-        };
-        let Some(query) = query::rows(&self.known(subject), dataset, data) else {
+    /// The rows of a dataset, a little at a time; `None` where no row can be the person's.
+    pub async fn cursor(&self, place: usize, subject: &Subject, select: Select) -> Result<Option<Cursor<'_>>, Fault> {
+        let Some((dataset, query)) = self.query(place, subject, select) else {
             return Ok(None);
         };
         let number = self.cursors.fetch_add(1, Ordering::Relaxed);
-        let cursor = Cursor::open(&self.client, dataset, &query, data, number).await;
-        cursor.map(Some).map_err(|error| {
-            let field = dataset::field(self.planned, &self.planned.datasets[place]);
-            Fault::Problem(error.problem(&field))
-        })
+        let cursor = Cursor::open(&self.client, dataset, &query, select, number).await;
+        cursor.map(Some).map_err(|error| self.fault_of(place, &error))
+    }
+
+    /// The same as one stream.
+    async fn stream(&self, place: usize, subject: &Subject) -> Result<Option<Cursor<'_>>, Fault> {
+        let Some((dataset, query)) = self.query(place, subject, Select::ShortData) else {
+            return Ok(None);
+        };
+        let cursor = Cursor::stream(&self.client, dataset, &query, Select::ShortData).await;
+        cursor.map(Some).map_err(|error| self.fault_of(place, &error))
+    }
+
+    fn query(&self, place: usize, subject: &Subject, select: Select) -> Option<(&Dataset, Query)> {
+        let dataset = self.datasets[place].as_ref()?;
+        Some((dataset, query::rows(&self.known(subject), dataset, select)?))
+    }
+
+    fn fault_of(&self, place: usize, error: &StoreError) -> Fault {
+        let field = dataset::field(self.planned, &self.planned.datasets[place]);
+        Fault::Problem(error.problem(&field))
     }
 
     /// The rows of a dataset as they leave the store: those that were kept, or read again from the same snapshot.
-    pub async fn records(&self, place: usize, subject: &Subject) -> Result<Records<'_>, Fault> {
-        Ok(match &self.walked[place].kept {
-            Some(kept) => Records::Kept(kept.iter()),
-            None => match self.cursor(place, subject, true).await? {
-                Some(cursor) => Records::Read(Box::new(cursor)),
-                None => Records::Kept([].iter()),
-            },
+    /// `pieces`: values will be fetched piece by piece meanwhile, whatever their length.
+    pub async fn records(&self, place: usize, subject: &Subject, pieces: bool) -> Result<Records<'_>, Fault> {
+        let walked = &self.walked[place];
+        if let Some(kept) = &walked.kept {
+            return Ok(Records::Kept(kept.iter()));
+        }
+        let cursor = if pieces || walked.long {
+            self.cursor(place, subject, Select::Data).await?
+        } else {
+            self.stream(place, subject).await?
+        };
+        Ok(match cursor {
+            Some(cursor) => Records::Read(Box::new(cursor)),
+            None => Records::Kept([].iter()),
         })
     }
 
@@ -283,15 +306,23 @@ pub enum Records<'a> {
     Read(Box<Cursor<'a>>),
 }
 
-impl<'a> Records<'a> {
+impl Records<'_> {
     /// The next one.
-    pub async fn next(&mut self) -> Result<Option<Cow<'a, Record>>, StoreError> {
+    pub async fn next(&mut self) -> Result<Option<&Record>, StoreError> {
         match self {
-            Self::Kept(kept) => Ok(kept.next().map(Cow::Borrowed)),
-            Self::Read(cursor) => {
-                let found = cursor.next().await?;
-                Ok(found.map(|found| Cow::Owned(cursor.record(&found))))
-            }
+            Self::Kept(kept) => Ok(kept.next()),
+            Self::Read(cursor) => match cursor.next().await? {
+                Some(found) => cursor.record(&found).map(Some),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Whether there is another one.
+    pub async fn has_more(&mut self) -> Result<bool, StoreError> {
+        match self {
+            Self::Kept(kept) => Ok(kept.len() > 0),
+            Self::Read(cursor) => cursor.has_more().await,
         }
     }
 }

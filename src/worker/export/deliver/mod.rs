@@ -78,10 +78,10 @@ impl Place {
 }
 
 impl Sink {
-    /// Takes the next part.
-    pub async fn part(&mut self, part: Bytes) -> Result<(), Fault> {
+    /// Takes the next part. All have one size but the last, which may be smaller.
+    pub async fn part(&mut self, part: Bytes, last: bool) -> Result<(), Fault> {
         match self {
-            Self::Upload(upload) => upload.part(part).await,
+            Self::Upload(upload) => upload.part(part, last).await,
             Self::File(file) => file.part(&part),
         }
     }

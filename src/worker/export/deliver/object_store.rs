@@ -93,7 +93,7 @@ impl Bucket {
         self.abort_unfinished().await?;
         Ok(Upload {
             bucket: self.clone(),
-            first: None,
+            only: None,
             parts: None,
         })
     }
@@ -236,23 +236,22 @@ struct ListedUpload {
 /// An archive on its way into a bucket.
 pub struct Upload {
     bucket: Bucket,
-    /// The first part, as long as it may be the only one.
-    first: Option<Bytes>,
+    /// The part that is the whole archive.
+    only: Option<Bytes>,
     parts: Option<(MultipartId, Vec<PartId>)>,
 }
 
 impl Upload {
     /// Sends the next part.
-    pub async fn part(&mut self, part: Bytes) -> Result<(), Fault> {
+    pub async fn part(&mut self, part: Bytes, last: bool) -> Result<(), Fault> {
         if self.parts.is_none() {
-            let Some(first) = self.first.take() else {
-                self.first = Some(part);
+            if last {
+                self.only = Some(part);
                 return Ok(());
-            };
+            }
             let id = self.bucket.store.create_multipart(&self.bucket.path).await;
             let id = id.map_err(|error| self.bucket.problem(&error))?;
             self.parts = Some((id, Vec::new()));
-            self.send(first).await?;
         }
         self.send(part).await
     }
@@ -271,7 +270,7 @@ impl Upload {
 
     /// Makes the object appear.
     pub async fn finish(mut self) -> Result<(), Fault> {
-        let done = match (self.parts.take(), self.first.take()) {
+        let done = match (self.parts.take(), self.only.take()) {
             (Some((id, parts)), _) => {
                 let completed = self
                     .bucket
@@ -283,8 +282,8 @@ impl Upload {
                 }
                 completed.map(drop)
             }
-            (None, first) => {
-                let payload = PutPayload::from_bytes(first.unwrap_or_default());
+            (None, only) => {
+                let payload = PutPayload::from_bytes(only.unwrap_or_default());
                 self.bucket.store.put(&self.bucket.path, payload).await.map(drop)
             }
         };

@@ -1,6 +1,9 @@
 //! The words of the pages, in English and German.
 
+use serde::de::DeserializeOwned;
+
 use crate::contract::export::{Basis, Language, Localized, Origin, Regime, Right};
+use crate::register;
 use crate::worker::export::dataset::{LeftOut, Withheld};
 
 /// The words of the pages in one language.
@@ -41,6 +44,7 @@ pub struct Labels {
     pub no_transfer: &'static str,
     pub from_you: &'static str,
     pub rights: &'static str,
+    pub rights_lead: &'static str,
     pub rights_list: &'static [&'static str],
     pub complaint: &'static str,
     pub who: &'static str,
@@ -95,12 +99,13 @@ pub const ENGLISH: Labels = Labels {
     sources: "Where the data comes from",
     decisions: "Automated decisions",
     decisions_none: "none, and no profiling",
-    decisions_some: "Decisions are made by a machine",
+    decisions_some: "Decisions are made automatically",
     on_behalf_of: "On behalf of",
     not_stated: "not stated",
     no_transfer: "none stated",
     from_you: "from you and from your use of the service; no other source is stated",
     rights: "Your rights",
+    rights_lead: "You have the right",
     rights_list: &[
         "to have wrong data corrected",
         "to have data erased",
@@ -151,23 +156,24 @@ pub const GERMAN: Labels = Labels {
     belongs_to: "Verwendet für",
     rows: "Einträge",
     no_rows: "keine Einträge über Sie",
-    why: "Wozu, wie lange, und wer sie erhält",
+    why: "Wozu, wie lange und wer sie erhält",
     purposes: "Zwecke",
     legal_bases: "Rechtsgrundlage",
     categories: "Arten von Daten",
     required: "muss angegeben werden",
     recipients: "Empfänger",
-    transfers: "Übermittlung in andere Länder, und Garantien",
+    transfers: "Übermittlung in andere Länder und Garantien",
     retention: "Speicherdauer",
     sources: "Woher die Daten stammen",
     decisions: "Automatisierte Entscheidungen",
     decisions_none: "keine, auch kein Profiling",
-    decisions_some: "Entscheidungen werden von einer Maschine getroffen",
+    decisions_some: "Entscheidungen werden automatisiert getroffen",
     on_behalf_of: "Im Auftrag von",
     not_stated: "keine Angabe",
     no_transfer: "keine angegeben",
     from_you: "von Ihnen und aus Ihrer Nutzung des Dienstes; keine andere Quelle ist angegeben",
     rights: "Ihre Rechte",
+    rights_lead: "Sie haben ein Recht",
     rights_list: &[
         "auf Berichtigung falscher Daten",
         "auf Löschung",
@@ -182,7 +188,7 @@ pub const GERMAN: Labels = Labels {
     representative: "Vertreter",
     officer: "Datenschutzbeauftragter",
     authority: "Aufsichtsbehörde",
-    missing: "Was hier fehlt, und warum",
+    missing: "Was hier fehlt und warum",
     missing_hint: "Nichts ist weggelassen, ohne dass es hier steht.",
     nothing_missing: "Nichts wurde weggelassen.",
     withheld: "Spalten, die zurückgehalten werden",
@@ -245,6 +251,27 @@ impl Labels {
             (Regime::ShineTheLight, _) => "California Civil Code § 1798.83",
         };
         format!("{what} ({law}).")
+    }
+
+    /// The language of the record, whose words these pages share.
+    const fn language(&self) -> register::Language {
+        if self.code.as_bytes()[0] == b'd' {
+            register::Language::German
+        } else {
+            register::Language::English
+        }
+    }
+
+    /// What a recipient is.
+    #[must_use]
+    pub fn role(&self, role: &str) -> String {
+        word(role, |role| register::recipient_role(role, self.language()))
+    }
+
+    /// What a transfer to another country rests on.
+    #[must_use]
+    pub fn mechanism(&self, mechanism: &str) -> String {
+        word(mechanism, |mechanism| register::mechanism(mechanism, self.language()))
     }
 
     /// A legal basis.
@@ -322,6 +349,11 @@ impl Labels {
             ),
         }
     }
+}
+
+/// A word of the plan in a language; one that is not known stays as it is.
+fn word<W: DeserializeOwned>(name: &str, words: impl Fn(W) -> &'static str) -> String {
+    serde_json::from_value(name.into()).map_or_else(|_| name.to_owned(), |word| words(word).to_owned())
 }
 
 /// A category key for people: `user.contact.phone_number` becomes `contact › phone number`.

@@ -12,7 +12,7 @@ use super::fault::Fault;
 use crate::contract::export::Language;
 
 /// Writes all pages.
-pub async fn write(context: &Context<'_>, archive: &mut Archive<'_>) -> Result<(), Fault> {
+pub async fn write(context: &Context<'_>, archive: &mut Archive) -> Result<(), Fault> {
     let first = context.plan.languages.first().copied().unwrap_or(Language::English);
     for part in context.parts() {
         tables::write(context, archive, &part, labels::labels(first)).await?;
@@ -22,7 +22,7 @@ pub async fn write(context: &Context<'_>, archive: &mut Archive<'_>) -> Result<(
         languages.push(first);
     }
     for language in languages {
-        archive.member(overview::name(context, language), false, false)?;
+        archive.member(overview::name(context, language), false, false).await?;
         overview::write(context, archive.out(), labels::labels(language));
         archive.end(None).await?;
     }

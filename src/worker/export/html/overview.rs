@@ -38,6 +38,7 @@ pub fn write(context: &Context<'_>, out: &mut Vec<u8>, labels: &Labels) {
     }
     if context.plan.regime == Regime::Gdpr {
         page::element(out, "h2", labels.rights);
+        page::element(out, "p", labels.rights_lead);
         list(out, labels.rights_list.iter().map(|right| (*right).to_owned()));
         page::element(
             out,
@@ -157,14 +158,15 @@ fn write_activity(out: &mut Vec<u8>, labels: &Labels, activity: &Activity) {
     entry(labels.categories, categories.collect(), labels.not_stated);
     let recipients = activity.recipients.iter().map(|one| {
         let details = one.name.as_ref().map(|_| category(&one.category));
+        let role = one.role.as_ref().map(|role| labels.role(role));
         with_details(
             one.name.as_deref().unwrap_or(&one.category),
-            details.as_deref().into_iter().chain(one.role.as_deref()),
+            details.iter().chain(&role).map(String::as_str),
         )
     });
     entry(labels.recipients, recipients.collect(), labels.not_stated);
     let transfers = activity.transfers.iter().map(|one| {
-        let mechanism = words(&one.mechanism);
+        let mechanism = labels.mechanism(&one.mechanism);
         let details = std::iter::once(mechanism.as_str()).chain(one.reference.as_deref());
         with_details(&format!("{}: {}", one.recipient, one.countries.join(", ")), details)
     });
@@ -189,26 +191,6 @@ fn write_activity(out: &mut Vec<u8>, labels: &Labels, activity: &Activity) {
     });
     entry(labels.decisions, decisions.into_iter().collect(), labels.not_stated);
     page::markup(out, "</dl>\n");
-}
-
-/// `StandardContractualClauses` becomes `Standard contractual clauses`. What is no such word stays as it is.
-fn words(name: &str) -> String {
-    let is_word = name.starts_with(|first: char| first.is_ascii_uppercase())
-        && name.chars().all(|character| character.is_ascii_alphanumeric())
-        && name.chars().any(|character| character.is_ascii_lowercase());
-    if !is_word {
-        return name.to_owned();
-    }
-    let mut words = String::new();
-    for character in name.chars() {
-        if character.is_ascii_uppercase() && !words.is_empty() {
-            words.push(' ');
-            words.push(character.to_ascii_lowercase());
-        } else {
-            words.push(character);
-        }
-    }
-    words
 }
 
 fn with_details<'a>(text: &str, details: impl Iterator<Item = &'a str>) -> String {

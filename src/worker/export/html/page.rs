@@ -12,29 +12,29 @@ pub fn markup(out: &mut Vec<u8>, markup: &'static str) {
     out.extend_from_slice(markup.as_bytes());
 }
 
-/// Appends text from anywhere, as text.
+/// Appends text from anywhere, as text. What needs nothing is taken whole.
 pub fn text(out: &mut Vec<u8>, text: &str) {
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        if let Some(entity) = entity(character) {
-            out.extend_from_slice(entity.as_bytes());
-            continue;
-        }
-        match character {
+    let mut taken = 0;
+    let mut characters = text.char_indices().peekable();
+    while let Some((place, character)) = characters.next() {
+        let is_before_newline = matches!(characters.peek(), Some((_, '\n')));
+        let instead = match character {
+            '\n' | '\t' => continue,
             // A line may end in either way; it ends once.
-            '\r' if characters.peek() == Some(&'\n') => {}
-            '\r' => out.push(b'\n'),
-            '\n' | '\t' => out.push(character.to_string().as_bytes()[0]),
+            '\r' if is_before_newline => "",
+            '\r' => "\n",
             // HTML has no place for other control characters, and a reader could not see them.
-            character if character.is_control() || ('\u{fdd0}'..='\u{fdef}').contains(&character) => {
-                out.extend_from_slice("\u{fffd}".as_bytes());
-            }
-            character => {
-                let mut bytes = [0; 4];
-                out.extend_from_slice(character.encode_utf8(&mut bytes).as_bytes());
-            }
-        }
+            character if character.is_control() || ('\u{fdd0}'..='\u{fdef}').contains(&character) => "\u{fffd}",
+            character => match entity(character) {
+                Some(entity) => entity,
+                None => continue,
+            },
+        };
+        out.extend_from_slice(&text.as_bytes()[taken..place]);
+        out.extend_from_slice(instead.as_bytes());
+        taken = place + character.len_utf8();
     }
+    out.extend_from_slice(&text.as_bytes()[taken..]);
 }
 
 /// Appends `<TAG>text</TAG>`.

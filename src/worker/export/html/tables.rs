@@ -5,9 +5,9 @@ use super::labels::Labels;
 use super::page;
 use crate::contract::export::Format;
 use crate::worker::export::archive::Archive;
-use crate::worker::export::context::{Context, Part, instant, local_time};
+use crate::worker::export::context::{Context, Part};
 use crate::worker::export::fault::Fault;
-use crate::worker::export::rows::{Cell, Record, TextPieces};
+use crate::worker::export::rows::{Cell, Place, Record, TextPieces};
 use crate::worker::export::shape::Shape;
 
 /// Rows and bytes of one page at most.
@@ -29,28 +29,28 @@ pub fn page_name(part: &Part<'_>, page: u64) -> String {
 /// Writes the pages of a dataset. None where it has no rows.
 pub async fn write(
     context: &Context<'_>,
-    archive: &mut Archive<'_>,
+    archive: &mut Archive,
     part: &Part<'_>,
     labels: &Labels,
 ) -> Result<(), Fault> {
-    let mut records = part.store.records(part.place, context.subject).await?;
-    let mut next = records.next().await.map_err(|error| part.store.fault(&error))?;
+    let mut records = part.store.records(part.place, context.subject, false).await?;
+    let fault = |error| part.store.fault(&error);
     let (mut page, mut row) = (0, 0);
-    while next.is_some() {
+    while records.has_more().await.map_err(fault)? {
         page += 1;
-        archive.member(&page_name(part, page), true, false)?;
+        archive.member(&page_name(part, page), true, false).await?;
         begin(context, archive.out(), part, labels, page);
         let first = row + 1;
-        while let Some(record) = next.take() {
+        while let Some(record) = records.next().await.map_err(fault)? {
             row += 1;
-            write_row(context, archive, part, labels, &record, row).await?;
+            write_row(context, archive, part, labels, record, row).await?;
             archive.drain().await?;
-            next = records.next().await.map_err(|error| part.store.fault(&error))?;
             if row + 1 - first >= PAGE_ROWS || archive.written() >= PAGE_BYTES {
                 break;
             }
         }
-        end(archive.out(), part, labels, page, next.is_some());
+        let more = records.has_more().await.map_err(fault)?;
+        end(archive.out(), part, labels, page, more);
         archive
             .end(Some(i64::try_from(row + 1 - first).unwrap_or(i64::MAX)))
             .await?;
@@ -146,7 +146,7 @@ const fn is_number(shape: Shape) -> bool {
 
 async fn write_row(
     context: &Context<'_>,
-    archive: &mut Archive<'_>,
+    archive: &mut Archive,
     part: &Part<'_>,
     labels: &Labels,
     record: &Record,
@@ -168,7 +168,7 @@ async fn write_row(
         );
         page::markup(archive.out(), "<dl>");
     }
-    for (place, column) in part.dataset.columns.iter().enumerate() {
+    for (place, (column, cell)) in part.dataset.columns.iter().zip(record.cells()).enumerate() {
         if table {
             page::markup(
                 archive.out(),
@@ -184,7 +184,7 @@ async fn write_row(
             explanation(archive.out(), part, labels, &column.name);
             page::markup(archive.out(), "</dt><dd>");
         }
-        write_cell(context, archive, part, labels, record, (row, place)).await?;
+        write_cell(context, archive, part, labels, (cell, record.place), (row, place)).await?;
         page::markup(archive.out(), if table { "</td>" } else { "</dd>" });
     }
     page::markup(archive.out(), if table { "</tr>\n" } else { "</dl></section>\n" });
@@ -193,25 +193,24 @@ async fn write_row(
 
 async fn write_cell(
     context: &Context<'_>,
-    archive: &mut Archive<'_>,
+    archive: &mut Archive,
     part: &Part<'_>,
     labels: &Labels,
-    record: &Record,
+    (cell, at): (Cell<'_>, Option<Place>),
     (row, place): (u64, usize),
 ) -> Result<(), Fault> {
     let shape = part.dataset.columns[place].shape;
-    match (&record.cells[place], &record.place) {
+    match (cell, at) {
         (Cell::Null, _) | (Cell::Long(_), None) => page::markup(archive.out(), "<span class=\"none\">–</span>"),
         (Cell::OtherPerson, _) => page::element(archive.out(), "span class=\"none\"", labels.other_person),
-        (Cell::Text(text), _) if text.is_empty() => page::element(archive.out(), "span class=\"none\"", labels.empty),
+        (Cell::Text(""), _) => page::element(archive.out(), "span class=\"none\"", labels.empty),
         (Cell::Text(text), _) => match shape {
-            Shape::Instant => page::text(archive.out(), &for_people(&instant(text))),
-            Shape::LocalTime => page::text(archive.out(), &for_people(&local_time(text))),
+            Shape::Instant | Shape::LocalTime => page::text(archive.out(), &for_people(text)),
             _ => page::text(archive.out(), text),
         },
         (Cell::File(length, first), _) => {
-            let to = format!("../{}", part.file(row, place, first));
-            page::link(archive.out(), &to, &format!("{}, {}", labels.file, page::size(*length)));
+            let to = format!("../{}", part.file(row, place, &first));
+            page::link(archive.out(), &to, &format!("{}, {}", labels.file, page::size(length)));
         }
         (Cell::Long(length), Some(at)) => {
             let shortened = context.has(Format::Json);
@@ -223,7 +222,7 @@ async fn write_cell(
                     page::markup(archive.out(), "… <span class=\"none\">");
                     page::text(
                         archive.out(),
-                        &format!("({}, {})", page::size(*length), labels.shortened),
+                        &format!("({}, {})", page::size(length), labels.shortened),
                     );
                     page::markup(archive.out(), "</span>");
                     break;
