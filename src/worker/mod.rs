@@ -7,6 +7,7 @@ pub mod catalogue;
 mod check;
 mod condition;
 pub mod connection;
+mod count;
 mod disposal;
 mod drift;
 mod durable;

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::anchor::Anchor;
 use super::catalogue::{self, Table};
+use super::count;
 use super::drift;
 use super::guard::Guard;
 use super::hash_key::HashKey;
@@ -14,7 +15,6 @@ use super::holds::Holds;
 use super::judge::{Clock, Judge};
 use super::ledger::{self, Line};
 use super::limits::{self, Wanted};
-use super::literals;
 use super::newest;
 use super::progress::Progress;
 use super::pseudonymise::MaskKeys;
@@ -29,20 +29,11 @@ use crate::contract::{
     self, Action, LedgerReport, Mode, PlannedRule, Problem, Reason, RuleReport, RunResult, Totals, WorkPlan, WorkReport,
 };
 use crate::domain::identifier::TableName;
-use crate::report::AccessPath;
 
 /// After a lost connection the store is tried again for so long.
 const PATIENCE: Duration = Duration::from_mins(5);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-
-/// A table that is locked as a whole is counted again so often.
-const COUNT_ATTEMPTS: u32 = 16;
-const COUNT_PAUSE: Duration = Duration::from_millis(400);
-
-/// An index is worth its random reads where the heap follows it, or where little is due.
-const GOOD_CORRELATION: f64 = 0.9;
-const SMALL_FRACTION: f64 = 0.03;
 
 /// How far a rule has come. It outlives a session.
 #[derive(Debug, Clone, Default)]
@@ -253,7 +244,7 @@ impl Run<'_> {
             if progress.counted {
                 continue;
             }
-            match count_patiently(session, judge, self.guard, self.task.mode).await {
+            match count::patiently(session, judge, self.guard, self.task.mode).await {
                 Ok((mut counts, anchor, path)) => {
                     if judge.rule.action == Action::Protect {
                         // It disposes of nothing, so that nothing is late and no hold keeps anything from it.
@@ -487,58 +478,6 @@ impl Run<'_> {
     }
 }
 
-/// Counts a rule. A lock on the whole table is waited for: without a count there is no sweep.
-async fn count_patiently(
-    session: &Session,
-    judge: &Judge<'_>,
-    guard: &Guard,
-    mode: Mode,
-) -> Result<(survey::Counts, Option<Anchor>, Option<AccessPath>), Fault> {
-    for _ in 0..COUNT_ATTEMPTS {
-        match count_rule(session, judge, guard, mode).await {
-            Err(Fault::Problem(problem)) if problem.reason == Reason::RowsLocked => {}
-            other => return other,
-        }
-        if let Some(reason) = guard.stop() {
-            return Err(Fault::Stop(reason));
-        }
-        tokio::time::sleep(COUNT_PAUSE).await;
-    }
-    count_rule(session, judge, guard, mode).await
-}
-
-/// Counts a rule: along an index where it alone answers, else over the whole table. Chooses the way of the sweep.
-async fn count_rule(
-    session: &Session,
-    judge: &Judge<'_>,
-    guard: &Guard,
-    mode: Mode,
-) -> Result<(survey::Counts, Option<Anchor>, Option<AccessPath>), Fault> {
-    literals::check(&session.client, judge).await?;
-    let mut anchor = judge.anchor()?;
-    let counts = match &mut anchor {
-        _ if judge.rule.keep_newest.is_some() => newest::count(&session.client, judge).await?,
-        Some(anchor) if anchor.alone && mode == Mode::Enforce => {
-            survey::along_index(&session.client, judge, anchor, guard).await?
-        }
-        _ => survey::all(&session.client, judge, guard).await?,
-    };
-    let anchor = anchor.filter(|anchor| {
-        #[allow(clippy::cast_precision_loss, reason = "a fraction does not need the last digit")]
-        let fraction = counts.report.due as f64 / judge.table.estimated_rows.max(1.0);
-        anchor
-            .correlation
-            .is_none_or(|correlation| correlation.abs() > GOOD_CORRELATION)
-            || fraction < SMALL_FRACTION
-    });
-    let path = match (&anchor, &judge.rule.action) {
-        (_, Action::Protect) => None,
-        (Some(_), _) => Some(AccessPath::Index),
-        (None, _) => Some(AccessPath::Pages),
-    };
-    Ok((counts, anchor, path))
-}
-
 /// What stays of a rule without a key. Nothing may be left: another rule may have deleted what was due.
 async fn without_key(
     session: &Session,
@@ -547,7 +486,7 @@ async fn without_key(
     progress: &mut RuleProgress,
     mut problem: Problem,
 ) -> Result<(), Fault> {
-    let (counts, ..) = count_patiently(session, judge, guard, Mode::Enforce).await?;
+    let (counts, ..) = count::patiently(session, judge, guard, Mode::Enforce).await?;
     progress.report.due = counts.report.due;
     progress.report.overdue = counts.report.overdue;
     if counts.report.due == 0 {
