@@ -170,7 +170,7 @@ fn progress_address() -> SocketAddr {
     SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, PROGRESS_PORT))
 }
 
-/// Runs the worker on one thread: it waits for the store nearly all of the time.
+/// Runs the worker on one thread, since it waits for the store nearly all of the time; an export packs on one of its own.
 pub fn main(arguments: Arguments) -> ExitCode {
     tracing_subscriber::fmt().json().with_writer(std::io::stderr).init();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
