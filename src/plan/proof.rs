@@ -71,17 +71,25 @@ pub fn chains(pieces: Vec<Piece>) -> Vec<Chain> {
                 }
             }
             Piece::Withdrawal(last) => {
+                // Where its lines are all missing, nothing else tells that there were any.
+                if last.sequence.is_some_and(|sequence| sequence > 0) {
+                    by_policy.entry(last.policy_uid.clone()).or_default();
+                }
                 withdrawals.insert(last.policy_uid.clone(), last);
             }
         }
     }
-    let chains = by_policy.into_values().filter_map(chain);
-    chains
-        .map(|chain| match withdrawals.get(&chain.policy_uid) {
+    let judge = |(uid, lines): (String, Vec<LedgerLine>)| {
+        let last = withdrawals.get(&uid);
+        let policy = lines.last().map(|line| &line.policy);
+        let policy = policy.or(last.map(|last| &last.policy)).cloned().unwrap_or_default();
+        let chain = chain(uid, policy, lines);
+        match last {
             Some(last) => ended(chain, last),
             None => chain,
-        })
-        .collect()
+        }
+    };
+    by_policy.into_iter().map(judge).collect()
 }
 
 /// The last report of a policy says where its chain ends: lines cut off at the end are seen by nothing else.
@@ -102,7 +110,7 @@ fn ended(mut chain: Chain, last: &Withdrawal) -> Chain {
     chain
 }
 
-fn chain(mut lines: Vec<LedgerLine>) -> Option<Chain> {
+fn chain(policy_uid: String, policy: String, mut lines: Vec<LedgerLine>) -> Chain {
     lines.sort_by(|one, other| (one.sequence, &one.head).cmp(&(other.sequence, &other.head)));
     let mut faults = Vec::new();
     let mut totals = Totals::default();
@@ -114,17 +122,16 @@ fn chain(mut lines: Vec<LedgerLine>) -> Option<Chain> {
         totals.set += line.set;
         (before, head) = (line.sequence, line.head.clone());
     }
-    let last = lines.last()?;
-    Some(Chain {
-        policy_uid: last.policy_uid.clone(),
-        policy: last.policy.clone(),
+    Chain {
+        policy_uid,
+        policy,
         lines: lines.len(),
-        last: last.sequence,
+        last: before,
         head,
         totals,
         withdrawn: false,
         faults,
-    })
+    }
 }
 
 /// What is wrong with a line that comes after the line of this number and hash.
@@ -261,6 +268,12 @@ mod tests {
         assert_eq!(
             cut.faults,
             ["lines 2 to 3 are missing at the end: the last report of the policy names line 3"]
+        );
+        let none = told(Vec::new(), &withdrawal(3, &head));
+        assert_eq!((none.policy.as_str(), none.lines), ("shop/logs", 0));
+        assert_eq!(
+            none.faults,
+            ["lines 1 to 3 are missing at the end: the last report of the policy names line 3"]
         );
         let other = told(ledger(), &withdrawal(3, "another"));
         assert_eq!(
